@@ -1,0 +1,3 @@
+"""oration: Speech Language Models, end to end."""
+
+__version__ = "0.1.0"
