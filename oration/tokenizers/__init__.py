@@ -1,0 +1,1 @@
+"""Recordings (or what is known of them) to streams, one file per family."""

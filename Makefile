@@ -1,0 +1,32 @@
+# Two commands from nothing but Python 3.11 and a C compiler: make demo, make test.
+PYTHON ?= python3
+BIN := .venv/bin
+# One compute thread per process: two threads on a busy two-core machine run many times slower than one.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test check clean
+demo: .venv/demo
+	$(BIN)/oration demo
+
+test: .venv/test
+	$(BIN)/python -m pytest -q -m "not slow" -n 2
+
+check: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# The constraints file holds the versions that passed, so that pip neither searches nor surprises.
+.venv/demo: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train,eval]'
+	touch $@
+
+.venv/test: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train,eval,dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist out

@@ -1,0 +1,255 @@
+"""The command line: which commands there are, which options they take, and how mistakes are told.
+
+What a command does is in `oration/commands/` and imported when it runs, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import Positional, UseAppendAction, arg
+
+DESCRIPTION = """Speech Language Models: speech and text in, speech and text out.
+
+Mistakes are told in one sentence; with --debug anywhere on the line, the whole traceback comes with it."""
+
+app = tyro.extras.SubcommandApp()
+score = tyro.extras.SubcommandApp()
+score.__doc__ = "Measure a model: likelihoods, units, resynthesis, language model."
+
+Device = Literal["auto", "cpu", "cuda"]
+Settings = Annotated[
+    UseAppendAction[tuple[str, ...]], arg(name="set", metavar="PATH=VALUE", help="Change one value of the recipe, such as lms.0.body.layers=4.")
+]
+Model = Annotated[Path | None, arg(metavar="DIR", help="Model folder; the one that comes with the package if not given.")]
+Recording = Annotated[Positional[Path], arg(metavar="RECORDING", help="Audio file.")]
+Overwrite = Annotated[bool, arg(help="Replace the output file if it exists.")]
+Out = Annotated[Path, arg(metavar="DIR", help="Folder for the page and the figures as JSON.")]
+Data = Annotated[Positional[Path], arg(metavar="DATA", help="Folder with manifest.jsonl.")]
+Split = Annotated[str, arg(help="Which clips of the data to measure on.")]
+Clips = Annotated[int, arg(help="Measure on this many clips, evenly spread over the split; 0 is all.")]
+
+
+@app.command
+def demo(
+    recordings: Annotated[Positional[tuple[Path, ...]], arg(metavar="RECORDING", help="Yours; the bundled ones if none is given.")] = (),
+    /,
+    *,
+    out: Out = Path("out/demo"),
+    model: Model = None,
+    seed: Annotated[int, arg(help="Another number gives other continuations.")] = 0,
+) -> None:
+    """Resynthesise recordings through units, continue a prompt, write a page with all of it."""
+    from oration.demo import run
+
+    run(recordings, out, model, seed)
+
+
+@app.command
+def train(
+    recipe: Annotated[Positional[str], arg(metavar="RECIPE", help="A recipe's name, or a Python file that assigns `recipe`.")],
+    /,
+    *,
+    data: Annotated[Path, arg(metavar="DIR", help="Folder that `oration prepare` wrote.")],
+    out: Annotated[Path, arg(metavar="DIR", help="Model folder. The same command again resumes.")],
+    part: Annotated[str | None, arg(metavar="NAME", help="Train only this part, such as units, ulm or vocoder.")] = None,
+    device: Annotated[Device, arg(help="Where to compute.")] = "auto",
+    settings: Settings = (),
+) -> None:
+    """Train a recipe, or go on where its training stopped."""
+    from oration.commands.train import run
+
+    run(recipe, data, out, part, device, settings)
+
+
+@app.command
+def reply(
+    recording: Recording,
+    /,
+    *,
+    out: Annotated[Path, arg(metavar="FILE", help="Where to write the prompt and its continuation.")],
+    model: Model = None,
+    seconds: Annotated[float, arg(help="Length of the continuation.")] = 5.0,
+    temperature: Annotated[float, arg(help="0: the likeliest; 1: as the model sees it; higher: wilder.")] = 0.8,
+    top_k: Annotated[int, arg(help="Draw among the k likeliest symbols only; 0: among all.")] = 0,
+    seed: Annotated[int, arg(help="Another number gives another continuation.")] = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Continue a recording."""
+    from oration.commands.speak import reply as run
+
+    run(recording, out, model, seconds, temperature, top_k, seed, overwrite)
+
+
+@app.command
+def encode(
+    recording: Recording,
+    /,
+    *,
+    out: Annotated[Path, arg(metavar="FILE", help="Streams as .json or .npz.")],
+    model: Model = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Turn a recording into streams: units, pitch, voice."""
+    from oration.commands.speak import encode as run
+
+    run(recording, out, model, overwrite)
+
+
+@app.command
+def decode(
+    streams: Annotated[Positional[Path], arg(metavar="STREAMS", help="A file that `oration encode` wrote.")],
+    /,
+    *,
+    out: Annotated[Path, arg(metavar="FILE", help="Recording to write: .wav, .flac, .ogg or .opus.")],
+    model: Model = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Turn streams back into a recording."""
+    from oration.commands.speak import decode as run
+
+    run(streams, out, model, overwrite)
+
+
+@score.command
+def likelihood(
+    recordings: Annotated[Positional[tuple[Path, ...]], arg(metavar="RECORDING", help="Audio files to compare.")],
+    /,
+    *,
+    model: Model = None,
+    out: Out = Path("out/score-likelihood"),
+) -> None:
+    """How likely the language model finds recordings, the likeliest first."""
+    from oration.commands.score import likelihood as run
+
+    run(recordings, model, out)
+
+
+@score.command(name="units")
+def units_(
+    data: Data,
+    /,
+    *,
+    model: Annotated[tuple[Path, ...], arg(metavar="DIR", help="Model folders, one row each; the package's own if none is given.")] = (),
+    split: Split = "dev",
+    clips: Clips = 0,
+    out: Out = Path("out/score-units"),
+) -> None:
+    """How well units tell phones apart (ABX, purity) and what they cost (bits per second)."""
+    from oration.commands.score import units as run
+
+    run(data, model, split, clips, out)
+
+
+@score.command
+def resynthesis(
+    data: Data,
+    /,
+    *,
+    model: Model = None,
+    split: Split = "dev",
+    clips: Clips = 40,
+    out: Out = Path("out/score-resynthesis"),
+) -> None:
+    """What is lost from recording to units and back: words, sound, pitch, beside Griffin-Lim."""
+    from oration.commands.score import resynthesis as run
+
+    run(data, model, split, clips, out)
+
+
+@score.command
+def lm(
+    data: Data,
+    /,
+    *,
+    model: Model = None,
+    split: Split = "dev",
+    clips: Clips = 0,
+    out: Out = Path("out/score-lm"),
+) -> None:
+    """How well the language model predicts held-out units, beside n-grams counted on the training clips."""
+    from oration.commands.score import lm as run
+
+    run(data, model, split, clips, out)
+
+
+app.command(score, name="score")
+
+
+@app.command
+def show(
+    model: Annotated[Positional[str], arg(metavar="RECIPE", help="A recipe's name, a Python file, or a model folder.")],
+    recording: Annotated[Positional[Path | None], arg(metavar="RECORDING", help="Draw the grid of its first second.")] = None,
+    /,
+    *,
+    settings: Settings = (),
+) -> None:
+    """What a recipe is made of: streams, the grid of one second, delays, sizes."""
+    from oration.commands.show import run
+
+    run(model, recording, settings)
+
+
+@app.command
+def doctor() -> None:
+    """What is installed, which device there is, and what would break."""
+    from oration.commands.doctor import run
+
+    sys.exit(run())
+
+
+def cores() -> int:
+    """How many processors this process may use: those it is bound to, or fewer where a container rations them."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        count = min(count, max(1, -(-int(quota) // int(period))))
+    except (OSError, ValueError):
+        pass  # no such ration on this system
+    return count
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The program `oration`. Exits with 0, with 2 after a mistake of the user's, 130 after Ctrl-C, 1 after one of ours."""
+    # Half the cores unless the user says otherwise: where something else runs, a thread that waits for a busy core
+    # holds up all others. It must be set before the first import of torch.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // 2)))
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    try:
+        config = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes)
+        app.cli(prog="oration", description=DESCRIPTION, args=[a for a in given if a != "--debug"], config=config)
+    except KeyboardInterrupt as stopped:
+        print(f"oration: {stopped or 'stopped'}", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except Exception as failure:
+        if debug:
+            raise
+        sys.exit(_tell(failure))
+
+
+def _tell(failure: Exception) -> int:
+    """One sentence on stderr; the exit code."""
+    from oration.core import OrationError
+
+    if isinstance(failure, OrationError):
+        print(f"oration: {failure}", file=sys.stderr)
+        return 2
+    print(
+        f"oration: something went wrong that should not ({type(failure).__name__}: {failure}); "
+        "run the same command again with --debug to see where",
+        file=sys.stderr,
+    )
+    return 1
+
+
+if __name__ == "__main__":
+    main()

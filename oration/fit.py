@@ -1,0 +1,108 @@
+"""Training a recipe: its stages in order, each part left in the model folder for those that build on it."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from oration.core import BadInput, dumps
+from oration.data.material import Material, version_of
+from oration.data.manifest import Clip, read_manifest
+from oration.model import SpeechLM
+from oration.recipe import Recipe
+from oration.train.checkpoint import write_text
+from oration.train.feed import Packed
+from oration.train.loop import Loop
+from oration.train.progress import Progress
+from oration.train.stage import Train
+
+
+def fit(recipe: Recipe, data: Path, out: Path, *, part: str | None = None, device: str = "cpu") -> SpeechLM:
+    """Train every stage that `out` does not hold yet. Run it again after an interruption: it resumes.
+
+    Args:
+        data: folder with manifest.jsonl, as `oration prepare` writes it.
+        out: model folder; gets recipe.json, one safetensors file per part, and training/ with logs and checkpoints.
+        part: only the stages of this part (`units.encoder` or `units` or `vocoder` ...).
+
+    Raises:
+        BadInput: `out` holds another recipe, or the data lacks what a stage needs.
+    """
+    clips = read_manifest(data)
+    _claim(recipe, out)
+    for number, stage in enumerate(recipe.training):
+        done = out / "training" / f"{number}-{stage.part}" / "done.json"
+        if done.is_file() or (part is not None and stage.part != part):
+            continue
+        model = SpeechLM(recipe, out)
+        _run(model, number, stage, clips, data / "cache", out, device)
+        write_text(done, json.dumps({"steps": stage.budget.steps}))
+    return SpeechLM(recipe, out)
+
+
+def _claim(recipe: Recipe, out: Path) -> None:
+    """Write recipe.json, or see that the one there has the same parts."""
+    path, record = out / "recipe.json", dumps(recipe)
+    if path.is_file() and path.read_text(encoding="utf-8") != record:
+        old = SpeechLM.recipe_of(out)
+        if old.parts() != recipe.parts():
+            differ = [name for name, config in recipe.parts().items() if old.parts().get(name) != config]
+            raise BadInput(
+                f"{out} holds the recipe {old.name!r}, whose {', '.join(differ) or 'parts'} differ from {recipe.name!r} "
+                "as asked for; give another --out, or the same settings as before"
+            )
+    write_text(path, record)
+
+
+def _run(model: SpeechLM, number: int, stage: Train, clips: list[Clip], cache: Path, out: Path, device: str) -> None:
+    folder = out / "training" / f"{number}-{stage.part}"
+    part = model.part(stage.part)
+    corpora = [_corpus(model, stage, clips, split, cache) for split in ("train", "dev")]
+    if isinstance(stage.feed, Packed):
+        feeds = [stage.feed.batches(c, stage.data, stage.seed + i, part) for i, c in enumerate(corpora) if c.clips]
+        specs = model.specs
+    else:
+        feeds = [stage.feed.batches(c, stage.data, stage.seed + i) for i, c in enumerate(corpora) if c.clips]
+        specs = stage.feed.specs(corpora[0])
+    objective = stage.objective.build(part, specs)
+    torch.manual_seed(stage.seed)
+    loop = Loop(stage, part, objective, feeds[0], folder, dev=feeds[1] if len(feeds) > 1 else None, device=device)
+    loop.run()
+    model.save_part(stage.part.partition(".")[0], out)
+
+
+def _corpus(model: SpeechLM, stage: Train, clips: list[Clip], split: str, cache: Path) -> Material:
+    """The clips of one split that the stage draws from, with the streams that it asks for."""
+    corpus = Material([clip for clip in clips if clip.split == split], rate=model.rate)
+    if not corpus.clips and split == "train":
+        raise BadInput(f"the data has no clips of the split 'train', only {sorted({c.split for c in clips})}; prepare some")
+    wanted = set(model.needs(stage))
+    for tokenizer in model.recipe.tokenizers:
+        gives = tokenizer.specs()
+        name = next(iter(gives))
+        if not wanted & set(gives):
+            continue
+        if hasattr(tokenizer, "label"):
+            corpus.add_labels(gives, tokenizer.label)
+            continue
+        module = model.part(name)
+        weights = b""
+        if isinstance(module, nn.Module):
+            weights = b"".join(v.detach().cpu().contiguous().numpy().tobytes() for v in module.state_dict().values())
+        corpus.add_streams(module, cache, version_of(tokenizer, weights), functools.partial(_track, split))
+    return corpus
+
+
+def _track(split: str, items: Iterable[int], title: str) -> Iterable[int]:
+    items = list(items)
+    with Progress(f"{title} ({split})", 0, len(items)) as bar:
+        for item in items:
+            yield item
+            bar.advance()
+
+

@@ -1,0 +1,167 @@
+"""Where we are in a layout: what may come next, and what has come. Generation, serving and reading all go through it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from oration.core import ABSENT, GIVEN, PREDICT, BadInput, Example, Specs, Vocab
+from oration.layouts.alternate import onsets
+from oration.layouts.block import END, PAD, Draw, Walk, close, is_stream, streams_of, switch
+from oration.layouts.rows import vocabs as derive
+
+if TYPE_CHECKING:
+    from oration.layouts.layout import Layout
+
+ABSENT_DRAW = Draw((PAD,))
+
+
+class Cursor:
+    """One per sequence. Ask `ranges` (what the model may draw) and `given` (what it need not), then `feed` the column.
+
+    After the last block of a turn the next turn begins with the next column.
+
+    >>> from oration.core import Spec
+    >>> from oration.layouts import Layout, Line
+    >>> cursor = Cursor(Layout((Line("a"),)), {"a": Spec(9)})
+    >>> cursor.allowed(), cursor.ranges()
+    ({'main': ['a', 'end']}, {'main': [(0, 9), (10, 11)]})
+    >>> cursor.feed([4]), cursor.feed([10]), cursor.turn_done, cursor.turns
+    ([('a', 4)], [], True, [{'a': [4]}])
+    """
+
+    def __init__(self, layout: Layout, specs: Specs, vocabs: Mapping[str, Vocab] | None = None):
+        self.layout, self.specs = layout, specs
+        self.vocabs = dict(derive((layout,), specs) if vocabs is None else vocabs)
+        self.turns: list[dict[str, list[Any]]] = []
+        """The items of each stream, turn by turn."""
+        self.turn_done = False
+        """Whether the turn is complete; the next column begins another."""
+        self._streams = [streams_of(block) for block in layout.blocks]
+        self._begin()
+
+    def allowed(self) -> dict[str, list[str]]:
+        """Row -> the vocabulary blocks it may draw from next; `["pad"]` for a row that is absent."""
+        return {row: list(self._draws.get(row, ABSENT_DRAW).blocks) for row in self.vocabs}
+
+    def ranges(self) -> dict[str, list[tuple[int, int]]]:
+        """Row -> the tokens it may draw next, as (first, one past the last); one token if the layout fixes it."""
+        ranges = {}
+        for row, vocab in self.vocabs.items():
+            draw = self._draws.get(row, ABSENT_DRAW)
+            if draw.symbol is None:
+                ranges[row] = [vocab.ranges[block] for block in draw.blocks]
+            else:
+                first = vocab.offset(draw.blocks[0]) + draw.symbol
+                ranges[row] = [(first, first + 1)]
+        return ranges
+
+    def roles(self, predict: Sequence[str], known: Mapping[str, int] | None = None) -> np.ndarray:
+        """int8[K]: the roles of the next column, as `Layout.place` gives them for a turn with these `known` items.
+
+        Only where the model may itself go over to a given stream (a Weave by Time with given arms) is it undecided: then
+        it is PREDICT.
+        """
+        known = known or {}
+        roles = np.full(len(self.vocabs), ABSENT, np.int8)
+        for k, row in enumerate(self.vocabs):
+            if row in self._draws:
+                asked = (s in predict and self._count[s] >= known.get(s, 0) for s in self._draws[row].owners)
+                roles[k] = PREDICT if any(asked) else GIVEN
+        return roles
+
+    def given(
+        self, example: Example, predict: Sequence[str] = (), known: Mapping[str, int] | None = None
+    ) -> dict[str, tuple[int, np.ndarray | None]]:
+        """Row -> (token, vector of a continuous stream) of the next column, for the cells that are not to be predicted.
+
+        An example whose predicted streams are not there yet will do. A row left out is the model's to draw.
+        """
+        cells: dict[str, tuple[int, np.ndarray | None]] = {}
+        for (row, vocab), role in zip(self.vocabs.items(), self.roles(predict, known), strict=True):
+            draw = self._draws.get(row, ABSENT_DRAW)
+            if role == PREDICT:
+                continue
+            if draw.symbol is not None or not draw.owners:
+                cells[row] = vocab.offset(draw.blocks[0]) + (draw.symbol or 0), None
+                continue
+            stream = self._next(draw, example)
+            at = self._count[stream] if stream else 0
+            if stream in draw.blocks:
+                values = example[stream].values
+                token = vocab.offset(stream) + int(example[stream].ids[at])
+                cells[row] = token, None if values is None else values[at]
+            else:
+                cells[row] = vocab.offset(self._mark(draw, stream, example)), None
+        return cells
+
+    def feed(self, column: Sequence[int] | np.ndarray, dense: Mapping[str, Any] | None = None) -> list[tuple[str, Any]]:
+        """Take the next column, int[K], and return the items it completes as (stream, symbol or vector).
+
+        Args:
+            column: one token per row; an absent row holds its `pad`.
+            dense: continuous stream -> its vector, where the column holds one.
+
+        Raises:
+            BadInput: a token that may not come here, or a vector that is missing. The cursor stays where it was.
+        """
+        came, fresh = {}, []
+        for token, (row, vocab) in zip(column, self.vocabs.items(), strict=True):
+            name, symbol = vocab.name(int(token))
+            draw = self._draws.get(row, ABSENT_DRAW)
+            if name not in draw.blocks or draw.symbol not in (None, symbol):
+                what = f"the symbol {symbol} of {name!r}" if draw.symbol is not None else repr(name)
+                expected = f"; expected one of {list(draw.blocks)}" if draw.symbol is None else f"; expected {draw.symbol}"
+                raise BadInput(f"row {row!r}: {what} cannot come here{expected}, so draw within Cursor.ranges()")
+            came[row] = name
+            if draw.symbol is None and is_stream(name):
+                if self.specs[name].dim and name not in (dense or {}):
+                    raise BadInput(f"{name!r} is continuous, so its column needs a vector; pass dense={{{name!r}: float[D]}}")
+                fresh.append((name, (dense or {})[name] if self.specs[name].dim else symbol))
+        if self.turn_done or not self.turns:
+            self.turns.append({stream: [] for streams in self._streams for stream in streams})
+            self.turn_done = False
+        for name, item in fresh:
+            self.turns[-1][name].append(item)
+            self._count[name] += 1
+        self._advance({row: came[row] for row in self._draws})
+        return fresh
+
+    def _begin(self) -> None:
+        """Stand before the first column of a turn."""
+        self._count = {stream: 0 for streams in self._streams for stream in streams}
+        self._blocks = iter(self.layout.blocks)
+        self._walk: Walk = next(self._blocks).walk(self.specs)
+        self._draws: dict[str, Draw] = next(self._walk)
+
+    def _advance(self, came: dict[str, str]) -> None:
+        try:
+            self._draws = self._walk.send(came)
+        except StopIteration:
+            block = next(self._blocks, None)
+            if block is None:
+                self._begin()
+                self.turn_done = True
+            else:
+                self._walk = block.walk(self.specs)
+                self._draws = next(self._walk)
+
+    def _next(self, draw: Draw, example: Example) -> str | None:
+        """The stream whose item comes next: of several, the one that begins first. None: no more in this slice."""
+        at = {stream: self._count[stream] for stream in draw.owners}
+        more = [stream for stream in draw.owners if at[stream] < len(example[stream])]
+        if draw.until is None and len(draw.owners) == 1:
+            return more[0] if more else None
+        times = {stream: int(onsets(stream, example, self.specs)[at[stream]]) for stream in more}
+        more = [stream for stream in more if draw.until is None or times[stream] < draw.until]
+        return min(more, key=times.__getitem__) if more else None
+
+    def _mark(self, draw: Draw, stream: str | None, example: Example) -> str:
+        """The mark that comes where no item does."""
+        if stream is not None:
+            return switch(stream)
+        over = all(self._count[name] >= len(example[name]) for streams in self._streams for name in streams)
+        marks = [name for name in draw.blocks if not is_stream(name)]
+        return marks[-1] if over or len(marks) == 1 else marks[0]

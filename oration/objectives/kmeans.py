@@ -1,0 +1,131 @@
+"""k-means as an objective of the common loop: nothing to differentiate, so the loop only feeds it batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from oration.core import BadInput, Loss, Spec
+from oration.nn.kmeans import MiniBatchKMeans, nearest
+
+
+class Features(Protocol):
+    """What k-means asks of an encoder."""
+
+    rate: int
+    hop: int
+
+    def features(self, samples: Tensor) -> Tensor: ...
+
+
+class Centroids(Protocol):
+    """What k-means reads and sets; `UnitsModel` has it."""
+
+    encoder: Features
+    mean: Tensor
+    scale: Tensor
+    centroids: Tensor
+    spread: Tensor
+
+    def normal(self, features: Tensor) -> Tensor: ...
+
+    def eval(self) -> nn.Module: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class KMeans:
+    """Fits the centroids of `Units` to its encoder's features, whose weights stay as they are.
+
+    The loss is the mean squared distance of a frame to its centroid, in the units' own scale.
+    """
+
+    standardise: bool = True
+    """Divide each dimension by its own standard deviation first, not all by one."""
+    start: int = 40
+    """Frames per cluster collected for the k-means++ start."""
+    memory: int = 400
+    """Frames per cluster that a centroid's place rests on."""
+    rare: float = 0.02
+    """Clusters with less than this share of the mean number of frames begin anew."""
+    settle: float = 0.8
+    """Share of the budget after which no cluster begins anew."""
+
+    @classmethod
+    def tiny(cls) -> KMeans:
+        """Small enough for a few seconds of sound."""
+        return cls(start=2, memory=10)
+
+    def build(self, part: nn.Module, specs: Mapping[str, Spec]) -> KMeansModel:
+        """What is remembered while fitting a `UnitsModel`.
+
+        Raises:
+            BadInput: the part has no centroids.
+        """
+        centroids = getattr(part, "centroids", None)
+        if not isinstance(centroids, Tensor):
+            raise BadInput(f"k-means fits centroids, but {type(part).__name__} has none; train 'units' with it")
+        return KMeansModel(self, *centroids.shape)
+
+
+class KMeansModel(nn.Module):
+    """What is remembered while fitting."""
+
+    def __init__(self, numbers: KMeans, clusters: int, dim: int) -> None:
+        super().__init__()
+        self.numbers = numbers
+        self.fit = MiniBatchKMeans(clusters, dim, start=numbers.start, memory=numbers.memory, rare=numbers.rare)
+
+    def groups(self, part: nn.Module) -> dict[str, list[nn.Parameter]]:
+        """Nothing for an optimizer."""
+        return {"model": []}
+
+    @torch.no_grad()
+    def losses(self, part: nn.Module, batch: Mapping[str, Tensor], progress: float) -> Iterator[tuple[str, Loss]]:
+        """One loss a batch of crops: `wave` and `seconds`."""
+        units = cast(Centroids, part)
+        units.eval()
+        frames = _frames(units.encoder, batch)
+        if self.training and self.fit.started:
+            reseed = progress < self.numbers.settle
+            distance = self.fit.update(units.normal(frames), units.centroids, reseed=reseed).mean()
+            units.spread.lerp_(distance, 0.02)
+        else:
+            if self.training:
+                self._collect(units, frames, progress)
+            distance = nearest(units.normal(frames), units.centroids)[0].mean()
+        yield "model", Loss(distance, {"perplexity": self._perplexity()})
+
+    def _perplexity(self) -> float:
+        """exp of the entropy of the clusters' shares: how many are used in effect; 0 before the start."""
+        share = self.fit.mass / self.fit.mass.sum().clamp(min=1e-9)
+        return float(torch.special.entr(share).sum().exp()) if self.fit.started else 0.0
+
+    def _collect(self, units: Centroids, frames: Tensor, progress: float) -> None:
+        full = self.fit.collect(frames)
+        seen = int(self.fit.filled)
+        if not full and (progress < 0.2 or seen < self.fit.clusters):
+            if progress >= 0.9:
+                raise BadInput(
+                    f"k-means saw {seen} frames for {self.fit.clusters} clusters when its budget was nearly spent, "
+                    "expected one a cluster at the very least; give it more steps or larger batches"
+                )
+            return
+        pool = self.fit.collected()
+        deviation = pool.std(0) if self.numbers.standardise else pool.var(0).mean().sqrt().expand(pool.shape[1])
+        units.mean.copy_(pool.mean(0))
+        units.scale.copy_(1 / deviation.clamp(min=1e-4))
+        centroids, spread = self.fit.start(units.normal(pool))
+        units.centroids.copy_(centroids)
+        units.spread.copy_(spread)
+
+
+def _frames(encoder: Features, batch: Mapping[str, Tensor]) -> Tensor:
+    """float[N, D]: the features of all crops, those of padding left out; in float32, as units are encoded."""
+    with torch.autocast(batch["wave"].device.type, enabled=False):
+        features = encoder.features(batch["wave"]).float()
+    at = torch.arange(features.shape[1], device=features.device)
+    return features[at < (batch["seconds"] * encoder.rate / encoder.hop)[:, None]]

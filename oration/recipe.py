@@ -1,0 +1,86 @@
+"""A recipe: everything that makes one SpeechLM, as one value. A variant is `dataclasses.replace` of another."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from oration.core import BadInput, assign
+from oration.lms import LM
+from oration.train.stage import Train
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """M_out = SpeechLM(M_in): tokenizers, language models, token-to-speech synthesis, and how each is trained."""
+
+    name: str
+    tokenizers: tuple[Any, ...]
+    """What gives streams from a recording or its labels."""
+    lms: tuple[LM, ...] = ()
+    """In the order in which one reads what another gave."""
+    prosody: Any | None = None
+    """Fills in what the LMs do not say: durations, F0."""
+    vocoder: Any | None = None
+    voice: str | None = None
+    """The voice a reply speaks with, where the vocoder knows several."""
+    training: tuple[Train, ...] = ()
+    weights: Literal["float32", "float16"] = "float32"
+    """How finished parts are stored; training itself always keeps float32."""
+
+    def parts(self) -> dict[str, Any]:
+        """Name -> configuration: a tokenizer goes by the first stream it gives, a language model by its own name."""
+        named: dict[str, Any] = {next(iter(tokenizer.specs())): tokenizer for tokenizer in self.tokenizers}
+        named |= {lm.name: lm for lm in self.lms}
+        named |= {"prosody": self.prosody} if self.prosody else {}
+        named |= {"vocoder": self.vocoder} if self.vocoder else {}
+        expected = len(self.tokenizers) + len(self.lms) + bool(self.prosody) + bool(self.vocoder)
+        if len(named) != expected:
+            raise BadInput(f"recipe {self.name!r} has two parts of one name; its parts are {list(named)}, so rename one")
+        return named
+
+    def with_set(self, settings: list[str]) -> Recipe:
+        """A copy with `path=value` settings, each typed by the dataclass it lands in (`lms.0.body.layers=4`)."""
+        recipe = self
+        for setting in settings:
+            path, equals, text = setting.partition("=")
+            if not equals:
+                raise BadInput(f"--set {setting!r} has no value; expected path=value, such as lms.0.body.layers=4")
+            recipe = assign(recipe, path.strip(), text.strip())
+        return recipe
+
+
+def names() -> list[str]:
+    """The recipes that come with the toolkit."""
+    import oration.recipes
+
+    return sorted(module.name for module in pkgutil.iter_modules(oration.recipes.__path__))
+
+
+def find(name: str) -> Recipe:
+    """A recipe by its name, or from a Python file of the user's that assigns `recipe`.
+
+    Raises:
+        BadInput: neither exists.
+    """
+    if name.endswith(".py"):
+        path = Path(name)
+        spec = importlib.util.spec_from_file_location(f"oration_user_{path.stem}", path) if path.is_file() else None
+        if spec is None or spec.loader is None:
+            raise BadInput(f"there is no recipe file {name!r}; check the path, or name one of: {', '.join(names())}")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[module.__name__] = module
+        spec.loader.exec_module(module)
+    elif name.replace("-", "_") in names():
+        module = importlib.import_module(f"oration.recipes.{name.replace('-', '_')}")
+    else:
+        raise BadInput(f"there is no recipe {name!r}; expected one of {', '.join(names())}, or a path to a .py file")
+    recipe = getattr(module, "recipe", None)
+    if not isinstance(recipe, Recipe):
+        raise BadInput(f"{name} assigns no recipe; a recipe module ends with: recipe = Recipe(name=..., ...)")
+    return recipe

@@ -1,0 +1,214 @@
+"""From clips to batches. A batch is a pure function of (seed, step), which is what makes resuming exact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from oration.core import BadInput, Batch, Example, Grid, Spec, Specs, Waveform, pack, ticks
+from oration.core.spec import TICKS
+from oration.data.manifest import Clip
+
+
+class Source(Protocol):
+    """Where a feed gets its material."""
+
+    clips: Sequence[Clip]
+    specs: dict[str, Spec]
+    rate: int
+
+    def wave(self, index: int) -> Waveform:
+        """The recording of clip `index` at `rate` Hz."""
+        ...
+
+    def example(self, index: int) -> Example:
+        """Its streams, as tokenizers and labels give them."""
+        ...
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Which corpora, and how much of each. A name is a corpus, or corpus/speaker; empty means all, by duration."""
+
+    corpora: Mapping[str, float] = field(default_factory=dict)
+
+    def weights(self, clips: Sequence[Clip]) -> np.ndarray:
+        """float64[clips]: how often each clip is drawn (by duration within its corpus), summing to 1.
+
+        Raises:
+            BadInput: a corpus without a clip.
+        """
+        seconds = np.array([clip.seconds for clip in clips], np.float64)
+        if not self.corpora:
+            return seconds / seconds.sum()
+        weights = np.zeros(len(clips))
+        for name, share in self.corpora.items():
+            corpus, _, speaker = name.partition("/")
+            mine = np.array([c.corpus == corpus and speaker in ("", c.speaker) for c in clips], bool)
+            if not mine.any():
+                raise BadInput(
+                    f"the data holds no clip of {name!r}, which the recipe mixes in at {share}; "
+                    f"it has {sorted({c.corpus for c in clips})}, so prepare that corpus or change the mix with --set"
+                )
+            weights[mine] += share * seconds[mine] / seconds[mine].sum()
+        return weights / weights.sum()
+
+
+def generator(*seed: int) -> np.random.Generator:
+    return np.random.default_rng(list(seed))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crops:
+    """Random windows of clips, every stream cut to the same span: for encoders, codecs and vocoders."""
+
+    streams: tuple[str, ...]
+    """`wave` and any regular or one-item streams."""
+    seconds: float
+    batch: int
+    operations: tuple[Any, ...] = ()
+    """Applied to a whole clip's streams before cutting (labels to frames, for instance)."""
+
+    def specs(self, source: Source) -> dict[str, Spec]:
+        specs = dict(source.specs)
+        for operation in self.operations:
+            specs |= operation.specs(specs)
+        return specs
+
+    def batches(self, source: Source, mix: Mix, seed: int) -> Callable[[int], dict[str, Tensor]]:
+        """A function step -> batch. Waves are float[B, T] and streams long[B, F], padded with zeros and -1."""
+        specs = self.specs(source)
+        for name in self.streams:
+            if name != "wave" and name not in specs:
+                raise BadInput(f"nothing gives the stream {name!r} that training asks for; known: wave, {', '.join(specs)}")
+        weights = mix.weights(source.clips)
+        cumulative = np.cumsum(weights)
+        rates = [specs[name].rate for name in self.streams if name != "wave" and specs[name].rate]
+        coarsest = min(rates, default=source.rate / 160)
+        frame = TICKS / coarsest
+
+        def batch(step: int) -> dict[str, Tensor]:
+            rng = generator(seed, step)
+            chosen = np.searchsorted(cumulative, rng.random(self.batch) * cumulative[-1], side="right")
+            rows = []
+            for index in np.minimum(chosen, len(weights) - 1):
+                spare = max(0.0, source.clips[index].seconds - self.seconds)
+                start = int(rng.random() * (ticks(spare) // frame + 1)) * int(frame)
+                rows.append(self.crop(source, specs, int(index), start))
+            return {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
+
+        return batch
+
+    def crop(self, source: Source, specs: Specs, index: int, start: int) -> dict[str, np.ndarray]:
+        """One window of clip `index` from tick `start`, padded to full length."""
+        wave, row = source.wave(index), {}
+        if "wave" in self.streams:
+            first = start * source.rate // TICKS
+            row["wave"] = _fit(wave.samples[first:], round(self.seconds * source.rate), 0.0)
+        row["seconds"] = np.float32(min(self.seconds, max(0.0, wave.seconds - start / TICKS)))
+        if set(self.streams) == {"wave"}:
+            return row
+        example = source.example(index)
+        for operation in self.operations:
+            example = example | operation(example, specs, generator(index))
+        for name in self.streams:
+            if name == "wave":
+                continue
+            stream, spec = example[name], specs[name]
+            if spec.rate is None:
+                if len(stream) != 1:
+                    raise BadInput(f"stream {name!r} is neither regular nor one item a clip, so it cannot be cropped")
+                row[name] = stream.ids[0]
+                continue
+            first, count = int(start * spec.rate // TICKS), round(self.seconds * spec.rate)
+            if stream.values is None:
+                row[name] = _fit(stream.ids[first:], count, -1)
+            else:
+                row[name] = _fit(stream.values[first:], count, 0.0)
+        return row
+
+
+def _fit(values: np.ndarray, count: int, fill: float) -> np.ndarray:
+    values = values[:count]
+    if len(values) == count:
+        return values
+    padded = np.full((count, *values.shape[1:]), fill, values.dtype)
+    padded[: len(values)] = values
+    return padded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packed:
+    """Grids laid end to end in lines of `length` steps, none padded but the last: for language models."""
+
+    length: int = 512
+    batch: int = 8
+    task: int = 0
+    """Which task of the LM is trained."""
+
+    def batches(self, source: Source, mix: Mix, seed: int, lm: Any) -> Callable[[int], Batch]:
+        """A function step -> batch. An epoch is one draw of every clip, in an order of its own."""
+        plan = _Plan(self, source, mix, seed, lm)
+        return plan.batch
+
+
+class _Plan:
+    """The lines of one epoch at a time."""
+
+    def __init__(self, feed: Packed, source: Source, mix: Mix, seed: int, lm: Any) -> None:
+        self.feed, self.source, self.seed, self.lm = feed, source, seed, lm
+        self.weights = mix.weights(source.clips)
+        self.even = not mix.corpora
+        self.task = lm.config.tasks[feed.task]
+        self.specs = self.task.specs(source.specs)
+        self.epoch, self.lines = -1, list[list[Grid]]()
+        self._open(0)
+        self.steps_per_epoch = max(1, len(self.lines) // feed.batch)
+
+    def batch(self, step: int) -> Batch:
+        epoch, at = divmod(step, self.steps_per_epoch)
+        self._open(epoch)
+        chosen = [self.lines[(at * self.feed.batch + i) % len(self.lines)] for i in range(self.feed.batch)]
+        return pack(chosen, [self.lm.vocabs[row].offset("pad") for row in chosen[0][0].rows], self.feed.length)
+
+    def _open(self, epoch: int) -> None:
+        if epoch == self.epoch:
+            return
+        rng, clips = generator(self.seed, epoch, 1), len(self.source.clips)
+        order = rng.permutation(clips) if self.even else rng.choice(clips, clips, p=self.weights)
+        lines: list[list[Grid]] = [[]]
+        room = self.feed.length
+        for index in order:
+            grid = self._grid(epoch, int(index))
+            at = 0
+            while at < grid.steps:
+                take = min(room, grid.steps - at)
+                lines[-1].append(_window(grid, at, at + take))
+                at, room = at + take, room - take
+                if room == 0:
+                    lines.append([])
+                    room = self.feed.length
+        lines = [line for line in lines if line]
+        self.lines = [lines[i] for i in rng.permutation(len(lines))]
+        self.epoch = epoch
+
+    def _grid(self, epoch: int, index: int) -> Grid:
+        rng = generator(self.seed, epoch, 2, index)
+        example = self.task.prepare(self.source.example(index), self.source.specs, rng)
+        return self.task.layout.place([example], self.specs, self.task.predict, vocabs=self.lm.vocabs)
+
+
+def _window(grid: Grid, start: int, stop: int) -> Grid:
+    if (start, stop) == (0, grid.steps):
+        return grid
+    if grid.dense:
+        raise BadInput(
+            f"a clip of {grid.steps} steps with a continuous stream does not fit what is left of a packed line; "
+            "raise feed.length above the longest clip"
+        )
+    return Grid(grid.tokens[:, start:stop], grid.role[:, start:stop], grid.rows)

@@ -1,0 +1,30 @@
+"""One stage of training as a value: which part, on what, towards what, for how long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from oration.train.feed import Crops, Mix, Packed
+from oration.train.optim import AdamW, Constant, Cosine, InverseSqrt, Steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Stages of a recipe run in order; each starts from the parts that the earlier ones left."""
+
+    part: str
+    """The part's name, or a module inside it: `ulm`, `units`, `units.encoder`, `vocoder`."""
+    objective: Any
+    feed: Crops | Packed
+    budget: Steps
+    data: Mix = field(default_factory=Mix)
+    optimizer: AdamW = field(default_factory=AdamW)
+    schedule: Constant | Cosine | InverseSqrt = field(default_factory=Cosine)
+    precision: Literal["fp32", "bf16"] = "bf16"
+    seed: int = 0
+    save_every: int = 250
+    """Updates between checkpoints."""
+    dev_every: int = 250
+    """Updates between measurements on held-out clips; 0 for none."""
+    dev_batches: int = 8
