@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,10 +25,12 @@ score.__doc__ = "Measure a model: likelihoods, units, resynthesis, language mode
 
 Device = Literal["auto", "cpu", "cuda"]
 Settings = Annotated[
-    UseAppendAction[tuple[str, ...]], arg(name="set", metavar="PATH=VALUE", help="Change one value of the recipe, such as lms.0.body.layers=4.")
+    UseAppendAction[tuple[str, ...]],
+    arg(name="set", metavar="PATH=VALUE", help="Change one value of the recipe, such as lms.0.body.layers=4."),
 ]
-Model = Annotated[Path | None, arg(metavar="DIR", help="Model folder; the one that comes with the package if not given.")]
+Model = Annotated[Path | None, arg(metavar="DIR", help="Model folder; by default the one in the package.")]
 Recording = Annotated[Positional[Path], arg(metavar="RECORDING", help="Audio file.")]
+Voice = Annotated[str | None, arg(metavar="NAME", help="Who speaks, where the model knows several.")]
 Overwrite = Annotated[bool, arg(help="Replace the output file if it exists.")]
 Out = Annotated[Path, arg(metavar="DIR", help="Folder for the page and the figures as JSON.")]
 Data = Annotated[Positional[Path], arg(metavar="DATA", help="Folder with manifest.jsonl.")]
@@ -37,7 +40,9 @@ Clips = Annotated[int, arg(help="Measure on this many clips, evenly spread over 
 
 @app.command
 def demo(
-    recordings: Annotated[Positional[tuple[Path, ...]], arg(metavar="RECORDING", help="Yours; the bundled ones if none is given.")] = (),
+    recordings: Annotated[
+        Positional[tuple[Path, ...]], arg(metavar="RECORDING", help="Yours, or none: the bundled ones.")
+    ] = (),
     /,
     *,
     out: Out = Path("out/demo"),
@@ -51,13 +56,34 @@ def demo(
 
 
 @app.command
+def prepare(
+    sources: Annotated[Positional[tuple[Path, ...]], arg(metavar="SOURCE", help="Folders, manifests or lhotse cuts.")],
+    /,
+    *,
+    out: Annotated[Path, arg(metavar="DIR", help="Where the manifest goes. The same command again resumes.")],
+    align: Annotated[bool, arg(help="Do not look for words and phones in clips that have a transcript.")] = True,
+    voices: Annotated[float, arg(metavar="HOURS", help="Speech of flite's voices to add, with exact phones.")] = 0.0,
+    texts: Annotated[
+        UseAppendAction[tuple[Path, ...]],
+        arg(name="text", metavar="FILE", help="What those voices read; by default the sources' own transcripts."),
+    ] = (),
+    seed: Annotated[int, arg(help="Another number reads out other sentences.")] = 0,
+    workers: Annotated[int, arg(help="Processes; each takes one core.")] = 1,
+) -> None:
+    """Read recordings once, find their phones, add synthetic voices, write one manifest to train on."""
+    from oration.commands.prepare import run
+
+    run(sources, out, align, voices, texts, seed, workers)
+
+
+@app.command
 def train(
-    recipe: Annotated[Positional[str], arg(metavar="RECIPE", help="A recipe's name, or a Python file that assigns `recipe`.")],
+    recipe: Annotated[Positional[str], arg(metavar="RECIPE", help="A recipe's name, or a Python file.")],
     /,
     *,
     data: Annotated[Path, arg(metavar="DIR", help="Folder that `oration prepare` wrote.")],
     out: Annotated[Path, arg(metavar="DIR", help="Model folder. The same command again resumes.")],
-    part: Annotated[str | None, arg(metavar="NAME", help="Train only this part, such as units, ulm or vocoder.")] = None,
+    part: Annotated[str | None, arg(metavar="NAME", help="Only this part, such as units.encoder or vocoder.")] = None,
     device: Annotated[Device, arg(help="Where to compute.")] = "auto",
     settings: Settings = (),
 ) -> None:
@@ -78,12 +104,13 @@ def reply(
     temperature: Annotated[float, arg(help="0: the likeliest; 1: as the model sees it; higher: wilder.")] = 0.8,
     top_k: Annotated[int, arg(help="Draw among the k likeliest symbols only; 0: among all.")] = 0,
     seed: Annotated[int, arg(help="Another number gives another continuation.")] = 0,
+    voice: Voice = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Continue a recording."""
     from oration.commands.speak import reply as run
 
-    run(recording, out, model, seconds, temperature, top_k, seed, overwrite)
+    run(recording, out, model, seconds, temperature, top_k, seed, voice, overwrite)
 
 
 @app.command
@@ -108,12 +135,13 @@ def decode(
     *,
     out: Annotated[Path, arg(metavar="FILE", help="Recording to write: .wav, .flac, .ogg or .opus.")],
     model: Model = None,
+    voice: Voice = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Turn streams back into a recording."""
     from oration.commands.speak import decode as run
 
-    run(streams, out, model, overwrite)
+    run(streams, out, model, voice, overwrite)
 
 
 @score.command
@@ -125,7 +153,7 @@ def likelihood(
     out: Out = Path("out/score-likelihood"),
 ) -> None:
     """How likely the language model finds recordings, the likeliest first."""
-    from oration.commands.score import likelihood as run
+    from oration.commands.score.likelihood import run
 
     run(recordings, model, out)
 
@@ -135,13 +163,13 @@ def units_(
     data: Data,
     /,
     *,
-    model: Annotated[tuple[Path, ...], arg(metavar="DIR", help="Model folders, one row each; the package's own if none is given.")] = (),
+    model: Annotated[tuple[Path, ...], arg(metavar="DIR", help="Model folders to compare.")] = (),
     split: Split = "dev",
     clips: Clips = 0,
     out: Out = Path("out/score-units"),
 ) -> None:
     """How well units tell phones apart (ABX, purity) and what they cost (bits per second)."""
-    from oration.commands.score import units as run
+    from oration.commands.score.units import run
 
     run(data, model, split, clips, out)
 
@@ -157,7 +185,7 @@ def resynthesis(
     out: Out = Path("out/score-resynthesis"),
 ) -> None:
     """What is lost from recording to units and back: words, sound, pitch, beside Griffin-Lim."""
-    from oration.commands.score import resynthesis as run
+    from oration.commands.score.resynthesis import run
 
     run(data, model, split, clips, out)
 
@@ -173,7 +201,7 @@ def lm(
     out: Out = Path("out/score-lm"),
 ) -> None:
     """How well the language model predicts held-out units, beside n-grams counted on the training clips."""
-    from oration.commands.score import lm as run
+    from oration.commands.score.lm import run
 
     run(data, model, split, clips, out)
 
@@ -183,8 +211,8 @@ app.command(score, name="score")
 
 @app.command
 def show(
-    model: Annotated[Positional[str], arg(metavar="RECIPE", help="A recipe's name, a Python file, or a model folder.")],
-    recording: Annotated[Positional[Path | None], arg(metavar="RECORDING", help="Draw the grid of its first second.")] = None,
+    model: Annotated[Positional[str], arg(metavar="RECIPE", help="A recipe, a Python file or a model folder.")],
+    recording: Annotated[Positional[Path | None], arg(metavar="RECORDING", help="Draw the grid of this.")] = None,
     /,
     *,
     settings: Settings = (),
@@ -215,10 +243,11 @@ def cores() -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The program `oration`. Exits with 0, with 2 after a mistake of the user's, 130 after Ctrl-C, 1 after one of ours."""
+    """The program `oration`. Exit codes: 0, 2 for a mistake of the user's, 1 for one of ours, 130 after Ctrl-C."""
     # Half the cores unless the user says otherwise: where something else runs, a thread that waits for a busy core
     # holds up all others. It must be set before the first import of torch.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // 2)))
+    warnings.filterwarnings("ignore", message="pkg_resources")  # pyworld's, which the user cannot mend
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     try:

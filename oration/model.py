@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
-from oration.core import BadInput, Example, Spec, Vocab, Waveform, dumps, from_record
+from oration.core import BadInput, Example, Spec, Stream, Vocab, Waveform, dumps, from_record
+from oration.generate import Sampler, Score, Step, complete, resolve, score
 from oration.lms import LanguageModel
 from oration.recipe import Recipe
 from oration.text.phones import PHONES
@@ -97,8 +101,8 @@ class SpeechLM:
             reads = {name for operation in stage.feed.operations for name in operation.needs}
             return tuple(sorted((set(stage.feed.streams) - made) | reads))
         lm = next(lm for lm in self.recipe.lms if lm.name == stage.part)
-        given: set[str] = set().union(*(tokenizer.specs() for tokenizer in self.recipe.tokenizers))
-        return tuple(sorted(given))
+        task = lm.tasks[stage.feed.task]
+        return tuple(sorted({n for operation in task.operations for n in operation.needs} | set(task.layout.streams)))
 
     def save_part(self, name: str, folder: Path) -> None:
         """One part's weights, at the precision the recipe asks for."""
@@ -120,10 +124,169 @@ class SpeechLM:
         write_text(path / "recipe.json", dumps(self.recipe))
 
     def encode(self, waves: Sequence[Waveform]) -> list[Example]:
-        """Recordings -> the streams of every tokenizer that reads recordings."""
+        """Recordings -> the streams of every tokenizer that listens."""
         examples: list[Example] = [{} for _ in waves]
         for name, config in self.configs.items():
-            if config in self.recipe.tokenizers and hasattr(config, "needs") and "wave" in config.needs:
+            if config in self.recipe.tokenizers and "wave" in config.needs:
                 for example, found in zip(examples, self.part(name).encode(waves), strict=True):
                     example |= found
         return examples
+
+    def decode(self, examples: Sequence[Example], *, voice: str | None = None) -> list[Waveform]:
+        """Streams -> recordings. What the vocoder needs and an example lacks is made by the parts that can.
+
+        Args:
+            voice: who speaks, where the vocoder knows several; the recipe's voice if None.
+
+        Raises:
+            BadInput: a stream is missing that no part gives, or a voice is unknown.
+        """
+        made = [self._voiced(example, voice) for example in examples]
+        waves = []
+        for example in made:
+            order = resolve(self._synthesis(), set(example), "wave")
+            for step in order[:-1]:
+                example = step.part.predict([example])[0]
+            waves += order[-1].part.decode([example])
+        return waves
+
+    def resynthesize(self, wave: Waveform, *, voice: str | None = None) -> Waveform:
+        """A recording through its tokens and back, as long as it was."""
+        example = self.encode([wave])[0]
+        spoken = self.decode([self._transposed(example, voice)], voice=voice)[0]
+        return spoken.cut(0.0, wave.seconds)
+
+    def reply(
+        self,
+        prompt: Waveform,
+        *,
+        seconds: float = 5.0,
+        sampler: Sampler | None = None,
+        seed: int = 0,
+        voice: str | None = None,
+    ) -> Reply:
+        """Continue a recording in speech.
+
+        Args:
+            seconds: about how long to go on; the number of units is known in advance, their durations are not.
+            seed: the same seed gives the same reply.
+
+        Raises:
+            BadInput: the prompt is too short for a unit, or too long for the model's context.
+        """
+        clock = Clock()
+        lm_config = self.recipe.lms[0]
+        task = lm_config.tasks[0]
+        heard = self.encode([prompt])[0]
+        clock.lap("encode")
+        example = task.prepare(heard, self.specs, np.random.default_rng(seed))
+        stream = task.predict[0]
+        if not len(example[stream]):
+            raise BadInput(f"a prompt of {prompt.seconds:.3f} s holds no unit; give at least a tenth of a second of speech")
+        rate = len(example[stream]) / prompt.seconds
+        steps = max(1, round(seconds * rate))
+        said = complete(
+            self.part(lm_config.name),
+            task,
+            [{name: example[name] for name in task.layout.streams}],
+            self.specs,
+            seeds=[seed],
+            sampler=sampler or Sampler(temperature=0.8),
+            steps=steps,
+            least={stream: steps},
+        )[0]
+        clock.lap("language model")
+        whole = self._joined(heard, said.example, said.known[stream], voice)
+        (full,) = self.decode([whole], voice=voice)
+        clock.lap("vocoder")
+        return Reply(full, full.cut(prompt.seconds), whole, said.new(), dict(clock.laps))
+
+    def score(self, waves: Sequence[Waveform]) -> list[Score]:
+        """The log-likelihood of recordings under the first language model, by stream."""
+        lm = self.recipe.lms[0]
+        task = lm.tasks[0]
+        examples = [task.prepare(e, self.specs, np.random.default_rng(0)) for e in self.encode(waves)]
+        return score(self.part(lm.name), task, examples, self.specs)
+
+    def _synthesis(self) -> list[Step]:
+        """The parts that make what a vocoder needs, and the vocoder, as steps for `resolve`."""
+        if self.recipe.vocoder is None:
+            raise BadInput(f"recipe {self.recipe.name!r} has no vocoder, so it cannot give sound; use one that has")
+        steps = [Step(self.recipe.vocoder.needs, ("wave",), self.part("vocoder"))]
+        if self.recipe.prosody is not None:
+            part = self.part("prosody")
+            steps.append(Step(self.recipe.prosody.needs, tuple(part.gives), part))
+        return steps
+
+    def _voiced(self, example: Example, voice: str | None) -> Example:
+        """The example with the stream of whoever is to speak, if the recipe knows speakers and nobody is named yet."""
+        table = self.configs.get("speaker")
+        if table is None or ("speaker" in example and voice is None):
+            return dict(example)
+        name = voice or self.recipe.voice or table.names[0]
+        return {**example, "speaker": Stream(np.array([table.index(name)]))}
+
+    def _transposed(self, example: Example, voice: str | None) -> Example:
+        """The same melody at the pitch of the voice that will speak: a bass does not stay one in a soprano's mouth."""
+        target = self.recipe.pitch.get(voice or self.recipe.voice or "")
+        pitch = self.configs.get("f0")
+        if target is None or pitch is None or "f0" not in example:
+            return example
+        hertz = pitch.hertz(example["f0"].ids)
+        voiced = hertz > 0
+        if not voiced.any():
+            return example
+        ratio = target / float(np.median(hertz[voiced]))
+        # A quarter tone or two is the speaker's mood, not another speaker.
+        return example if abs(np.log2(ratio)) < 1 / 6 else {**example, "f0": Stream(pitch.ids(hertz * ratio))}
+
+    def _joined(self, heard: Example, said: Example, known: int, voice: str | None) -> Example:
+        """What was heard, as it was heard, then what was said, with durations and pitch as `prosody` gives them."""
+        steps = [step for step in self._synthesis() if "wave" not in step.gives]
+        made = self._voiced(said, voice)
+        for step in steps:
+            made = step.part.predict([made])[0]
+        heard = self._transposed(heard, voice)
+        if "units" not in made or not known:
+            return made
+        frames = int((made["units.durations"].ids[:known] + 1).sum())
+        seconds = frames / float(self.specs["units"].rate or 1)
+        joined = dict(made)
+        count = len(heard["units"])
+        for name, stream in made.items():
+            rate = self.specs[name].rate if name in self.specs else None
+            if rate is None or name not in heard:
+                continue
+            # The prompt's streams end together, whatever fraction of a frame their tokenizers kept.
+            before = round(count / float(self.specs["units"].rate or 1) * rate)
+            prompt = np.pad(heard[name].ids, (0, max(0, before - len(heard[name]))), mode="edge")[:before]
+            joined[name] = Stream(np.concatenate([prompt, stream.ids[round(seconds * rate) :]]))
+        return {n: s for n, s in joined.items() if n not in ("units.runs", "units.durations")}
+
+
+@dataclass(frozen=True, eq=False)
+class Reply:
+    """What a model answers."""
+
+    wave: Waveform
+    """The prompt as the model heard it, then the continuation."""
+    continuation: Waveform
+    """The continuation alone."""
+    example: Example
+    """The streams the vocoder spoke."""
+    new: Example
+    """What the language model added, before prosody."""
+    timings: dict[str, float]
+    """Seconds of work by stage."""
+
+
+class Clock:
+    """Seconds between laps, by name."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._at = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name], self._at = now - self._at, now

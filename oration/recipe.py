@@ -6,7 +6,8 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +30,8 @@ class Recipe:
     vocoder: Any | None = None
     voice: str | None = None
     """The voice a reply speaks with, where the vocoder knows several."""
+    pitch: Mapping[str, float] = field(default_factory=dict)
+    """Median F0 of a voice in Hz: what the pitch of other speakers is moved to when that voice speaks for them."""
     training: tuple[Train, ...] = ()
     weights: Literal["float32", "float16"] = "float32"
     """How finished parts are stored; training itself always keeps float32."""
@@ -44,6 +47,18 @@ class Recipe:
             raise BadInput(f"recipe {self.name!r} has two parts of one name; its parts are {list(named)}, so rename one")
         return named
 
+    def tiny(self) -> Recipe:
+        """The same composition, every part at its smallest and every stage three updates long: for tests."""
+        return replace(
+            self,
+            name=f"{self.name}-tiny",
+            tokenizers=tuple(map(_tiny, self.tokenizers)),
+            lms=tuple(lm.tiny() for lm in self.lms),
+            prosody=_tiny(self.prosody),
+            vocoder=_tiny(self.vocoder),
+            training=tuple(stage.tiny() for stage in self.training),
+        )
+
     def with_set(self, settings: list[str]) -> Recipe:
         """A copy with `path=value` settings, each typed by the dataclass it lands in (`lms.0.body.layers=4`)."""
         recipe = self
@@ -53,6 +68,14 @@ class Recipe:
                 raise BadInput(f"--set {setting!r} has no value; expected path=value, such as lms.0.body.layers=4")
             recipe = assign(recipe, path.strip(), text.strip())
         return recipe
+
+
+def _tiny(part: Any) -> Any:
+    """The smallest of the part's kind that reads and gives the same streams."""
+    if not hasattr(part, "tiny"):
+        return part
+    kept = {name: getattr(part, name) for name in ("needs", "stream") if name in (f.name for f in fields(part))}
+    return replace(type(part).tiny(), **kept)
 
 
 def names() -> list[str]:

@@ -1,0 +1,1 @@
+"""Signals: files, resampling, mel, F0, Griffin-Lim. Knows no tokens."""

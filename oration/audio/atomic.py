@@ -24,7 +24,9 @@ def reason(failure: OSError, path: Path | str) -> OrationError:
         errno.ENOTDIR: "a part of the path is a file, expected folders; check the path",
         errno.ENAMETOOLONG: "the name is too long for this system; choose a shorter one",
     }
-    said = remedies.get(failure.errno or 0, f"the system says {failure.strerror or failure}; check the path and the disk")
+    said = remedies.get(
+        failure.errno or 0, f"the system says {failure.strerror or failure}; check the path and the disk"
+    )
     return BadInput(f"cannot use {str(path)!r}: {said}")
 
 

@@ -1,4 +1,4 @@
-"""Audio files in and out. Whatever libsndfile reads (WAV, FLAC, Ogg Vorbis and Opus, MP3, AIFF, ...), as one channel."""
+"""Audio files in and out: what libsndfile reads (WAV, FLAC, Ogg Vorbis and Opus, MP3, AIFF, ...), as one channel."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def _opened(path: Path | str) -> Iterator[soundfile.SoundFile]:
         opened = soundfile.SoundFile(str(path))
     except (soundfile.LibsndfileError, TypeError) as failure:
         raise BadInput(
-            f"{str(path)!r} is not audio that can be read ({_said(failure)}), expected WAV, FLAC, Ogg, Opus, MP3 or AIFF; "
-            "convert it first, e.g. with ffmpeg"
+            f"{str(path)!r} is not audio that can be read ({_said(failure)}), expected WAV, FLAC, Ogg, Opus, "
+            "MP3 or AIFF; convert it first, e.g. with ffmpeg"
         ) from failure
     with opened:
         if opened.frames == 0:
@@ -124,8 +124,8 @@ def _pieces(
         last = file.frames if stop is None else min(file.frames, round(stop * file.samplerate))
         if not 0 <= first < last:
             raise BadInput(
-                f"{str(path)!r} lasts {file.frames / file.samplerate:.3f} s, so it has no part from {start} to {stop} s; "
-                "give a start before its end and a stop after the start"
+                f"{str(path)!r} lasts {file.frames / file.samplerate:.3f} s, so it has no part from {start} to "
+                f"{stop} s; give a start before its end and a stop after the start"
             )
         size = last - first if seconds is None else max(1, round(seconds * file.samplerate))
         resampler = Resampler(file.samplerate, rate or file.samplerate)
@@ -135,14 +135,21 @@ def _pieces(
             frames = file.read(min(size, last - at), dtype="float32", always_2d=True)
             if not len(frames):
                 raise BadInput(
-                    f"{str(path)!r} breaks off at {at / file.samplerate:.3f} s, expected {last / file.samplerate:.3f} s; "
-                    "copy it again"
+                    f"{str(path)!r} breaks off at {at / file.samplerate:.3f} s, expected "
+                    f"{last / file.samplerate:.3f} s; copy it again"
                 )
             samples = resampler.push(_mono(frames, path, at, file.samplerate))
             at += len(frames)
             if at >= last:
                 samples = np.concatenate([samples, resampler.flush()])
             yield Waveform(samples, resampler.to_rate)
+
+
+def _stored(samples: np.ndarray, subtype: str) -> np.ndarray:
+    """Samples as the encoder takes them. libsndfile would round 16 bits down; to the nearest, a second copy is exact."""
+    if subtype != "PCM_16":
+        return np.clip(samples, -1, 1)
+    return np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
 
 
 def write(wave: Waveform, path: Path | str, *, overwrite: bool = False) -> Path:
@@ -167,7 +174,7 @@ def write(wave: Waveform, path: Path | str, *, overwrite: bool = False) -> Path:
         # Opus and Vorbis through libsndfile need the whole of a long recording in small writes.
         with soundfile.SoundFile(content, "w", wave.rate, 1, subtype, format=container) as file:
             for at in range(0, len(wave), 1 << 16):
-                file.write(np.clip(wave.samples[at : at + (1 << 16)], -1, 1))
+                file.write(_stored(wave.samples[at : at + (1 << 16)], subtype))
     except soundfile.LibsndfileError as failure:
         raise BadInput(
             f"a {container} file cannot hold this recording at {wave.rate} Hz ({_said(failure)}); "

@@ -7,8 +7,8 @@ Frame `i` sees the `window` samples that end at `(i + 1) * hop`, zeros before th
     frame 1 ----------------------]
     frame 2     ------------------------------]
 
-Filters: Slaney's mel scale (linear below 1 kHz) with area normalisation, on magnitudes, as in HiFi-GAN and Vocos. The HTK
-scale would leave some of 80 bands without any bin of a 512-point FFT.
+Filters: Slaney's mel scale (linear below 1 kHz) with area normalisation, on magnitudes, as in HiFi-GAN and Vocos. The
+HTK scale would leave some of 80 bands without any bin of a 512-point FFT.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def mel_filters(rate: int, bands: int, fft: int) -> Tensor:
 
 
 @lru_cache(maxsize=32)
-def _hann(size: int) -> Tensor:
+def hann(size: int) -> Tensor:
+    """Periodic Hann window, float[size]."""
     return torch.hann_window(size, periodic=True)
 
 
@@ -67,7 +68,9 @@ class LogMel:
 
     def __post_init__(self) -> None:
         if not 0 < self.hop <= self.window <= self.fft:
-            raise BadInput(f"a mel needs 0 < hop <= window <= fft, but got {self.hop}, {self.window}, {self.fft} samples")
+            raise BadInput(
+                f"a mel needs 0 < hop <= window <= fft, but got {self.hop}, {self.window}, {self.fft} samples"
+            )
         if (mel_filters(self.rate, self.bands, self.fft).sum(0) == 0).any():
             raise BadInput(f"{self.bands} mel bands are too many for an FFT of {self.fft} at {self.rate} Hz; raise fft")
 
@@ -81,7 +84,7 @@ class LogMel:
         return -(-samples // self.hop)
 
     def __call__(self, samples: Tensor) -> Tensor:
-        """float[..., T] -> float[..., F, bands], F = ceil(T / hop); the last hop is filled with zeros. Differentiable."""
+        """float[..., T] -> float[..., F, bands], F = ceil(T / hop); zeros fill the last hop. Differentiable."""
         length = samples.shape[-1]
         right = self.frames(length) * self.hop - length
         return self._frames(F.pad(samples.float(), (self.window - self.hop, right)))
@@ -92,7 +95,7 @@ class LogMel:
             return padded.new_zeros(*padded.shape[:-1], 0, self.bands)
         # bf16 autocast would round the filters' sums to 8 bits.
         with torch.autocast(padded.device.type, enabled=False):
-            frames = padded.unfold(-1, self.window, self.hop) * _hann(self.window).to(padded.device)
+            frames = padded.unfold(-1, self.window, self.hop) * hann(self.window).to(padded.device)
             magnitude = torch.fft.rfft(frames, self.fft).abs()
             mel = magnitude @ mel_filters(self.rate, self.bands, self.fft).to(padded.device)
             return mel.clamp(min=self.floor).log()
@@ -121,7 +124,7 @@ class LiveLogMel:
         return self.mel._frames(known[: history + whole])
 
     def flush(self) -> Tensor:
-        """The last, incomplete frame, filled with zeros: float[0 or 1, bands]. Afterwards it is ready for another recording."""
+        """The last, incomplete frame, filled with zeros: float[0 or 1, bands]. Then another recording may come."""
         missing = -(len(self.kept) - (self.mel.window - self.mel.hop)) % self.mel.hop
         last = self.push(self.kept.new_zeros(missing))
         self._reset()
@@ -163,5 +166,5 @@ def spectrogram(samples: Tensor, fft: int, hop: int) -> Tensor:
     For losses and pictures: frame `i` is centred on sample `i * hop`, so it sees half a window of the future.
     """
     padded = F.pad(samples.float(), (fft // 2, fft // 2))
-    frames = padded.unfold(-1, fft, hop) * _hann(fft).to(samples.device)
+    frames = padded.unfold(-1, fft, hop) * hann(fft).to(samples.device)
     return torch.fft.rfft(frames).abs()

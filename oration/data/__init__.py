@@ -1,0 +1,1 @@
+"""Corpora: manifests, alignment, synthetic voices, and what feeds draw from."""

@@ -1,6 +1,6 @@
 """Forced alignment: when each word and phone of a transcript is spoken, by pocketsphinx and its English model.
 
-Two passes: words (with the pronunciation that fits and the silences between), then phones within the words. One frame is
+Two passes: words (with the pronunciation that fits and the silences between), then phones within the words. A frame is
 10 ms. Everything is deterministic, and no clip depends on those before it.
 """
 
@@ -9,16 +9,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
 
 from oration.core import BadInput, OrationError, Waveform, optional
 from oration.data.manifest import Clip, Span
+from oration.data.pool import in_order
 from oration.text.phones import SILENCE, fold_arpabet
 
 RATE = 16000
@@ -28,9 +26,14 @@ FRAMES = 100
 LONGEST = 60.0
 """Seconds. The aligner's search grows with the clip, and drifts; longer clips are to be cut into utterances."""
 
+_EARLY = 0.0078
+"""Seconds. A frame stands for the middle of its 25.6 ms window: it begins half of 25.6 - 10 ms after its number says.
+
+Measured on hand-marked words of TIMIT: without it word starts are 12 ms early on average (median 7.5)."""
+
 PADDING = 0.2
-"""Seconds of the recording's own noise floor put before and after it while aligning: trimmed clips end inside a word, which
-the aligner, that wants silence there, would refuse or stretch."""
+"""Seconds of the recording's own noise floor put before and after it while aligning: trimmed clips end inside a word,
+which the aligner, that wants silence there, would refuse or stretch."""
 
 MODEL = "pocketsphinx's en-us acoustic model and CMU dictionary (BSD)"
 """What the times rest on: belongs to the provenance of whatever is trained on them."""
@@ -43,6 +46,8 @@ class Alignment:
     words: tuple[Span, ...] = ()
     phones: tuple[Span, ...] = ()
     refused: str | None = None
+    unreadable: bool = False
+    """Refused because the recording itself is missing or damaged."""
 
 
 class Refused(OrationError):
@@ -73,7 +78,7 @@ class Aligner:
 
     def __init__(self) -> None:
         sphinx = optional("pocketsphinx", "train", "forced alignment")
-        # The lattice's best path may give words other frames than the search did, and the second pass then fails on 10 %.
+        # The lattice's best path may give words other frames than the search did; the second pass then fails on 10 %.
         self.decoder: Any = sphinx.Decoder(lm=None, samprate=RATE, loglevel="FATAL", bestpath=False)
 
     def __call__(self, wave: Waveform, text: str) -> Alignment:
@@ -88,7 +93,9 @@ class Aligner:
         if wave.rate != RATE:
             raise BadInput(f"the aligner hears {RATE} Hz, but the recording has {wave.rate}; resample it")
         if wave.seconds > LONGEST:
-            raise Refused(f"the clip lasts {wave.seconds:.0f} s, expected at most {LONGEST:.0f}; cut it into utterances")
+            raise Refused(
+                f"the clip lasts {wave.seconds:.0f} s, expected at most {LONGEST:.0f}; cut it into utterances"
+            )
         sound = _padded(wave.samples)
         try:
             self.decoder.set_align_text(" ".join(words))
@@ -137,8 +144,8 @@ def _spans(aligned: Any, seconds: float) -> Alignment:
     """pocketsphinx's frames as seconds of the clip without its padding; the phones cover it from end to end."""
 
     def times(item: Any) -> tuple[float, float]:
-        start = item.start / FRAMES - PADDING
-        return min(max(0.0, round(start, 3)), seconds), min(max(0.0, round(start + item.duration / FRAMES, 3)), seconds)
+        start = item.start / FRAMES - PADDING + _EARLY
+        return min(max(0.0, round(start, 4)), seconds), min(max(0.0, round(start + item.duration / FRAMES, 4)), seconds)
 
     words: list[Span] = []
     phones: list[Span] = []
@@ -164,16 +171,17 @@ _aligner: Aligner | None = None
 
 
 def align_clip(clip: Clip) -> Alignment:
-    """Read a clip and align it. A recording that cannot be read is refused with its reason, too."""
+    """Read a clip and align it. One that cannot be read is refused with that reason, and marked."""
     global _aligner
+    try:
+        wave = clip.wave(rate=RATE)
+    except BadInput as why:
+        return Alignment(refused=str(why), unreadable=True)
     if not clip.text:
         return Alignment(refused="there is no transcript; write one or leave the clip unaligned")
     if _aligner is None:
         _aligner = Aligner()
-    try:
-        return _aligner(clip.wave(rate=RATE), clip.text)
-    except BadInput as why:
-        return Alignment(refused=str(why))
+    return _aligner(wave, clip.text)
 
 
 def align(clips: Iterable[Clip], *, workers: int = 1) -> Iterator[tuple[Clip, Alignment]]:
@@ -182,21 +190,5 @@ def align(clips: Iterable[Clip], *, workers: int = 1) -> Iterator[tuple[Clip, Al
     Args:
         workers: processes. Each holds one acoustic model and uses one core.
     """
-    clips = list(clips)
-    if workers <= 1:
-        for clip in clips:
-            yield _with(clip, align_clip(clip))
-        return
-    # Threads of torch or of a progress bar do not survive a fork.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        remaining = iter(clips)
-        waiting = [(clip, pool.submit(align_clip, clip)) for clip in islice(remaining, 16 * workers)]
-        while waiting:
-            clip, future = waiting.pop(0)
-            result = future.result()
-            waiting += [(later, pool.submit(align_clip, later)) for later in islice(remaining, 1)]
-            yield _with(clip, result)
-
-
-def _with(clip: Clip, result: Alignment) -> tuple[Clip, Alignment]:
-    return (clip if result.refused else replace(clip, words=result.words, phones=result.phones)), result
+    for clip, result in in_order(align_clip, clips, workers):
+        yield (clip if result.refused else replace(clip, words=result.words, phones=result.phones)), result

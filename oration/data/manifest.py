@@ -1,7 +1,7 @@
 """Corpora as lists of clips, and the file they live in: `manifest.jsonl`, one clip a line. Reads no audio by itself.
 
-A line holds `id`, `path` (relative to the manifest), `duration_s`, `split`, `speaker`, `text`, and, where known, `phones`
-and `words` as `[start_s, stop_s, label]`, `corpus`, `licence`, `start` and `stop`. Other fields are left alone.
+A line holds `id`, `path` (relative to the manifest), `duration_s`, `split`, `speaker`, `text`, and, where known,
+`words` and `phones` as `[start_s, stop_s, label]`, `corpus`, `licence`, `start` and `stop`. Others are ignored.
 """
 
 from __future__ import annotations
@@ -97,10 +97,12 @@ def read_manifest(path: Path | str) -> list[Clip]:
     path = Path(path)
     path = path / "manifest.jsonl" if path.is_dir() else path
     corpus, licence = path.parent.name, source_licence(path.parent)
-    clips = [_clip(row, path, number, corpus, licence) for number, row in read_rows(path)]
+    clips = [clip_from(row, path, number, corpus, licence) for number, row in read_rows(path)]
     twice = [name for name, count in Counter(clip.id for clip in clips).items() if count > 1]
     if twice:
-        raise BadInput(f"{str(path)!r} has {len(twice)} ids twice, the first is {twice[0]!r}; give each clip its own id")
+        raise BadInput(
+            f"{str(path)!r} has {len(twice)} ids twice, the first is {twice[0]!r}; give each clip its own id"
+        )
     return clips
 
 
@@ -123,7 +125,8 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         ) from failure
 
 
-def _clip(row: dict[str, Any], path: Path, number: int, corpus: str, licence: str) -> Clip:
+def clip_from(row: dict[str, Any], path: Path, number: int, corpus: str = "", licence: str = "") -> Clip:
+    """Line `number` of the manifest `path` as a clip; corpus and licence are for lines that name none."""
     try:
         clip = Clip(
             id=str(row["id"]),

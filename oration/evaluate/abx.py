@@ -1,7 +1,7 @@
-"""ABX: do two tokens of one phone lie closer together than a token of another phone? Needs no training, no labels to fit.
+"""ABX: do two tokens of one phone lie closer together than a token of another phone? Nothing is trained or fitted.
 
-Definitions of libri-light and the ZeroSpeech challenges (Schatz et al. 2013; Kahn et al. 2020, arXiv:1912.07875), with the
-slicing that keeps a token's last frame (theirs drops it), so errors are slightly higher than with the old scripts:
+Definitions of libri-light and the ZeroSpeech challenges (Schatz et al. 2013; Kahn et al. 2020, arXiv:1912.07875), with
+slicing that keeps a token's last frame (their scripts drop it), so that errors come out slightly higher than theirs:
 
     token      the frames whose centre lies in the phone: ceil(on rate - offset) .. floor(off rate - offset)
     distance   angle between frames by pi, warped in time, by the length of the path; discrete units count as one-hot
@@ -9,8 +9,8 @@ slicing that keeps a token's last frame (theirs drops it), so errors are slightl
                share of triples (A, B, X) with d(B, X) < d(A, X), ties one half
     error      mean over contexts (and X's speakers), then over speakers of A and B, then over ordered pairs of phones
 
-With context "triphone" all three tokens have the same left and right neighbour, which needs hours of speech to fill cells;
-with "any" neighbours are free, which is a harder task and fits a small labelled sample.
+With context "triphone" all three tokens have the same left and right neighbour, which needs hours of speech to fill
+its cells; with "any" neighbours are free, which is a harder task and fits a small labelled sample.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 from oration.core import BadInput, Stream
 from oration.data.manifest import Clip
 from oration.evaluate.dtw import angles, mismatches, warp
-from oration.evaluate.interval import Bootstrap, Estimate
+from oration.evaluate.interval import UNSAVED, Bootstrap, Estimate
 
 JOB = 6_000_000
 """Frame distances held at once (float32)."""
@@ -51,34 +51,52 @@ class ABXResult:
     group: int
     x_speakers: int
     seed: int
-    table: _Table = field(repr=False)
+    table: _Table = field(repr=False, metadata=UNSAVED)
 
 
 @dataclass(frozen=True, eq=False)
 class _Table:
-    """Errors summed over contexts, for every (speaker of A and B, speaker of X, phone pair) that occurs."""
+    """Cells summed over contexts: entries (speaker of A and B, pair, speaker of X) of rows (speaker, pair)."""
 
     speakers: tuple[str, ...]
-    ab: np.ndarray
+    across: bool
     x: np.ndarray
-    pair: np.ndarray
-    """int64[C] each."""
+    """int64[E]: speaker of X."""
+    row: np.ndarray
+    """int64[E]"""
     errors: np.ndarray
-    counts: np.ndarray
-    """float64[C] each: sum of the cells' errors, and their number."""
+    cells: np.ndarray
+    """float64[E] each: sum of the cells' errors, and how many cells."""
+    row_speaker: np.ndarray
+    row_pair: np.ndarray
+    """int64[R] each; pairs are numbered without holes."""
 
-    def error(self, weights: np.ndarray, across: bool) -> float:
-        """Mean over contexts and X's speakers, over speakers, over pairs; speakers weighted, float[S]."""
-        weight = weights[self.x] if across else np.ones(len(self.x))
-        row = self.ab * (int(self.pair.max()) + 1) + self.pair
-        kept, place = np.unique(row, return_inverse=True)
-        over = np.bincount(place, weight * self.errors)
-        under = np.bincount(place, weight * self.counts)
-        pair, who = kept % (int(self.pair.max()) + 1), kept // (int(self.pair.max()) + 1)
-        vote = np.where(under > 0, weights[who], 0)
+    @classmethod
+    def of(cls, speakers: tuple[str, ...], across: bool, cells: np.ndarray, errors: np.ndarray) -> _Table:
+        """From cells int64[C, 3]: speaker of A and B, pair, speaker of X."""
+        entries, place = np.unique(cells, axis=0, return_inverse=True)
+        rows, row = np.unique(entries[:, :2], axis=0, return_inverse=True)
+        place = place.reshape(-1)
+        return cls(
+            speakers,
+            across,
+            entries[:, 2],
+            row.reshape(-1),
+            np.bincount(place, errors),
+            np.bincount(place).astype(np.float64),
+            rows[:, 0],
+            np.unique(rows[:, 1], return_inverse=True)[1],
+        )
+
+    def error(self, weights: np.ndarray) -> float:
+        """Mean over contexts and X's speakers, then over speakers, then over pairs; speakers weigh float[S]."""
+        each = weights[self.x] if self.across else np.ones(len(self.x))
+        over, under = np.bincount(self.row, each * self.errors), np.bincount(self.row, each * self.cells)
+        vote = np.where(under > 0, weights[self.row_speaker], 0)
         mean = over / np.where(under > 0, under, 1)
-        over, under = np.bincount(pair, vote * mean), np.bincount(pair, vote)
-        return float((over[under > 0] / under[under > 0]).mean()) if (under > 0).any() else np.nan
+        over, under = np.bincount(self.row_pair, vote * mean), np.bincount(self.row_pair, vote)
+        some = under > 0
+        return float((over[some] / under[some]).mean()) if some.any() else np.nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,21 +105,28 @@ class _Tokens:
 
     speakers: tuple[str, ...]
     phones: tuple[str, ...]
-    clip: np.ndarray
-    first: np.ndarray
-    length: np.ndarray
-    """int64[N] each: where the token's frames are."""
-    context: np.ndarray
-    speaker: np.ndarray
-    phone: np.ndarray
-    """int64[G] each, per group."""
+    frames: np.ndarray
+    """int64[N, 3]: clip, first frame and number of frames of each token."""
+    groups: np.ndarray
+    """int64[G, 3]: context, speaker and phone of each group."""
     start: np.ndarray
     """int64[G + 1]: the tokens of group g are start[g] .. start[g + 1]."""
     dropped: int
 
+    @property
+    def phone(self) -> np.ndarray:
+        return self.groups[:, 2]
+
+    @property
+    def length(self) -> np.ndarray:
+        return self.frames[:, 2]
+
 
 Item = tuple[int, int, int]
 """The first and one past the last group of one context and speaker (A and B), and the group of X."""
+
+Cell = tuple[tuple[int, int, int], float, int]
+"""(Speaker of A and B, phone pair, speaker of X), error, number of triples."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,31 +166,36 @@ class ABX:
         """
         frames = [_frames(one, number) for number, one in enumerate(features)]
         if len(frames) != len(clips):
-            raise BadInput(f"{len(frames)} feature sequences for {len(clips)} clips; expected one a clip, in the same order")
+            raise BadInput(
+                f"{len(frames)} feature sequences for {len(clips)} clips; expected one a clip, in the same order"
+            )
         if len({one.shape[1:] for one in frames}) > 1:
             raise BadInput(f"clips differ in the width of their features: {sorted({one.shape[1:] for one in frames})}")
+        unknown = next((clip.id for clip in clips if clip.speaker is None), None)
+        if unknown is not None:
+            raise BadInput(
+                f"clip {unknown!r} has no speaker, and ABX compares by speaker; name it or leave the clip out"
+            )
         tokens = self._tokens(frames, clips, rate, fold)
         cells = list(self._cells(frames, tokens))
         if not cells:
             raise BadInput(
-                f"ABX {self.speaker} speakers, context {self.context!r}, finds no cell in {len(tokens.clip)} tokens of "
-                f"{len(tokens.speakers)} speakers; give more speech, or context='any'"
+                f"ABX {self.speaker} speakers, context {self.context!r}, finds no cell in {len(tokens.frames)} tokens "
+                f"of {len(tokens.speakers)} speakers; give more speech, or context='any'"
             )
-        ab, x, pair, error, triples = (np.array(column) for column in zip(*cells, strict=True))
-        table = _summed(tokens.speakers, ab, x, pair, error)
-        across, speakers = self.speaker == "across", len(tokens.speakers)
-        bootstrap = bootstrap or Bootstrap(rounds=500)
-        draws = np.concatenate(list(bootstrap.draws(speakers)))
-        replicates = np.array([table.error(weights, across) for weights in draws])
+        keys, errors, triples = (np.array(column) for column in zip(*cells, strict=True))
+        table = _Table.of(tokens.speakers, self.speaker == "across", keys, errors)
+        bootstrap, speakers = bootstrap or Bootstrap(rounds=500), len(tokens.speakers)
+        replicates = [table.error(draw) for draw in np.concatenate(list(bootstrap.draws(speakers)))]
         return ABXResult(
-            error=bootstrap.estimate(table.error(np.ones(speakers), across), replicates, speakers),
+            error=bootstrap.estimate(table.error(np.ones(speakers)), np.array(replicates), speakers),
             speaker=self.speaker,
             context=self.context,
-            tokens=len(tokens.clip),
+            tokens=len(tokens.frames),
             dropped=tokens.dropped,
             triples=int(triples.sum()),
             cells=len(cells),
-            pairs=len(np.unique(pair)),
+            pairs=int(table.row_pair.max()) + 1,
             group=self.group,
             x_speakers=self.x_speakers,
             seed=self.seed,
@@ -176,7 +206,6 @@ class ABX:
         self, frames: Sequence[np.ndarray], clips: Sequence[Clip], rate: float, fold: Callable[[str], str]
     ) -> _Tokens:
         rows: list[tuple[str, str, str, int, int, int]] = []
-        dropped = 0
         for number, clip in enumerate(clips):
             labels = ["", *(fold(label) for _, _, label in clip.phones), ""]
             for at, (start, stop, _) in enumerate(clip.phones, 1):
@@ -185,8 +214,7 @@ class ABX:
                 first = max(0, int(np.ceil(start * rate - self.offset - 1e-9)))
                 last = min(len(frames[number]) - 1, int(np.floor(stop * rate - self.offset + 1e-9)))
                 context = f"{labels[at - 1]} {labels[at + 1]}" if self.context == "triphone" else ""
-                speaker = str(clip.speaker)
-                rows.append((context, speaker, labels[at], number, first, max(0, last - first + 1)))
+                rows.append((context, str(clip.speaker), labels[at], number, first, max(0, last - first + 1)))
         # Drawn before anything is dropped, so that features of two frame rates get the same tokens.
         lot = np.random.default_rng(self.seed).random(len(rows))
         dropped = sum(row[-1] == 0 for row in rows)
@@ -194,22 +222,23 @@ class ABX:
         edges = [0, *(at for at, (a, b) in enumerate(pairwise(kept), 1) if a[0] != b[0]), len(kept)]
         chosen = [kept[start : min(stop, start + self.group)] for start, stop in pairwise(edges) if stop > start]
         names = [sorted({row[0][column] for row in kept}) for column in range(3)]
-        keys = np.array([[names[c].index(rows[0][0][c]) for c in range(3)] for rows in chosen], np.int64).reshape(-1, 3)
+        index = [{name: at for at, name in enumerate(column)} for column in names]
+        keys = np.array([[index[c][rows[0][0][c]] for c in range(3)] for rows in chosen], np.int64).reshape(-1, 3)
         flat = np.array([token[2] for rows in chosen for token in rows], np.int64).reshape(-1, 3)
-        start = np.cumsum([0, *(len(rows) for rows in chosen)])
-        return _Tokens(tuple(names[1]), tuple(names[2]), *flat.T, *keys.T, start, dropped)
+        starts = np.cumsum([0, *(len(rows) for rows in chosen)])
+        return _Tokens(tuple(names[1]), tuple(names[2]), flat, keys, starts, dropped)
 
     def _items(self, tokens: _Tokens) -> Iterator[Item]:
         """Which group stands for X against which block of A and B."""
         if not len(tokens.phone):
             return
-        key = tokens.context * len(tokens.speakers) + tokens.speaker
+        key = tokens.groups[:, 0] * len(tokens.speakers) + tokens.groups[:, 1]
         edges = np.r_[0, np.flatnonzero(np.diff(key)) + 1, len(key)]
         size = np.diff(tokens.start)
         rng = np.random.default_rng(self.seed)
-        twins: dict[tuple[int, int], list[int]] = {}
-        for g, where in enumerate(zip(tokens.context.tolist(), tokens.phone.tolist(), strict=True)):
-            twins.setdefault(where, []).append(g)
+        twins: dict[tuple[int, ...], list[int]] = {}
+        for g, where in enumerate(tokens.groups[:, ::2].tolist()):
+            twins.setdefault(tuple(where), []).append(g)
         for low, high in pairwise(edges.tolist()):
             if high - low < 2:
                 continue
@@ -218,23 +247,18 @@ class ABX:
                     if size[a] > 1:
                         yield low, high, a
                     continue
-                others = [g for g in twins[int(tokens.context[a]), int(tokens.phone[a])] if g != a]
+                others = [g for g in twins[tuple(tokens.groups[a, ::2].tolist())] if g != a]
                 for place in sorted(rng.permutation(len(others))[: self.x_speakers].tolist()):
                     yield low, high, others[place]
 
-    def _cells(
-        self, frames: Sequence[np.ndarray], tokens: _Tokens
-    ) -> Iterator[tuple[int, int, int, float, int]]:
-        """Speaker of A and B, of X, phone pair, error, triples."""
+    def _cells(self, frames: Sequence[np.ndarray], tokens: _Tokens) -> Iterator[Cell]:
         for job in _jobs(self._items(tokens), tokens):
             distances = _distances(frames, tokens, job)
             for (low, high, x), between in zip(job, distances, strict=True):
                 yield from _score(tokens, low, high, x, between)
 
 
-def _score(
-    tokens: _Tokens, low: int, high: int, x: int, between: np.ndarray
-) -> Iterator[tuple[int, int, int, float, int]]:
+def _score(tokens: _Tokens, low: int, high: int, x: int, between: np.ndarray) -> Iterator[Cell]:
     """The cells of one block and one X, from float[tokens of the block, tokens of X]."""
     a = low + int(np.flatnonzero(tokens.phone[low:high] == tokens.phone[x])[0])
     start = tokens.start[low : high + 1] - tokens.start[low]
@@ -251,7 +275,7 @@ def _score(
         if b != a:
             count = triples * int(start[b - low + 1] - start[b - low])
             pair = int(tokens.phone[a]) * len(tokens.phones) + int(tokens.phone[b])
-            yield int(tokens.speaker[a]), int(tokens.speaker[x]), pair, float(totals[b - low] / count), count
+            yield (int(tokens.groups[a, 1]), pair, int(tokens.groups[x, 1])), float(totals[b - low] / count), count
 
 
 def _jobs(items: Iterator[Item], tokens: _Tokens) -> Iterator[list[Item]]:
@@ -299,30 +323,17 @@ def _distances(frames: Sequence[np.ndarray], tokens: _Tokens, job: Sequence[Item
 def _gather(frames: Sequence[np.ndarray], tokens: _Tokens, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The frames of those tokens end to end, and where each begins."""
     length = tokens.length[which]
-    parts = [frames[tokens.clip[t]][tokens.first[t] : tokens.first[t] + tokens.length[t]] for t in which]
+    parts = [frames[clip][first : first + count] for clip, first, count in tokens.frames[which].tolist()]
     return np.concatenate(parts), np.cumsum(length) - length
-
-
-def _summed(speakers: tuple[str, ...], ab: np.ndarray, x: np.ndarray, pair: np.ndarray, error: np.ndarray) -> _Table:
-    """Cells -> their sums over contexts."""
-    pairs = int(pair.max()) + 1
-    kept, place = np.unique((ab * len(speakers) + x) * pairs + pair, return_inverse=True)
-    both = kept // pairs
-    return _Table(
-        speakers,
-        both // len(speakers),
-        both % len(speakers),
-        np.unique(kept % pairs, return_inverse=True)[1],
-        np.bincount(place, error),
-        np.bincount(place).astype(np.float64),
-    )
 
 
 def _frames(features: np.ndarray | Stream, number: int) -> np.ndarray:
     """float[T, D] or int[T]."""
     if isinstance(features, Stream):
         if features.onsets is not None:
-            raise BadInput(f"stream {number} is irregular, but ABX slices by time; give the regular stream before merging")
+            raise BadInput(
+                f"stream {number} is irregular, but ABX slices by time; give the regular stream before merging"
+            )
         return features.ids if features.values is None else features.values
     features = np.asarray(features)
     if features.ndim not in (1, 2) or (features.ndim == 1 and not np.issubdtype(features.dtype, np.integer)):
@@ -338,11 +349,16 @@ def abx_difference(first: ABXResult, second: ABXResult, bootstrap: Bootstrap | N
     Raises:
         BadInput: the two are different tasks, or were measured on other speakers.
     """
-    same = (first.speaker, first.context, first.table.speakers) == (second.speaker, second.context, second.table.speakers)
+    same = (first.speaker, first.context, first.table.speakers) == (
+        second.speaker,
+        second.context,
+        second.table.speakers,
+    )
     if not same:
-        raise BadInput("two ABX errors compare only for the same task and the same speakers; measure both on the same clips")
-    bootstrap = bootstrap or Bootstrap(rounds=500)
-    across, speakers = first.speaker == "across", len(first.table.speakers)
+        raise BadInput(
+            "two ABX errors compare only for the same task and the same speakers; measure both on the same clips"
+        )
+    bootstrap, speakers = bootstrap or Bootstrap(rounds=500), len(first.table.speakers)
     draws = np.concatenate(list(bootstrap.draws(speakers)))
-    gaps = np.array([first.table.error(w, across) - second.table.error(w, across) for w in draws])
+    gaps = np.array([first.table.error(draw) - second.table.error(draw) for draw in draws])
     return bootstrap.estimate(first.error.value - second.error.value, gaps, speakers)

@@ -35,7 +35,7 @@ def _unit(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mismatches(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The same for discrete frames, int[F] x int[G] -> float32[F, G]: one-hot vectors are equal (0) or at right angles (1/2)."""
+    """The same for one-hot frames, int[F] x int[G] -> float32[F, G]: equal (0) or at right angles (1/2)."""
     return np.where(first[:, None] == second[None], np.float32(0), np.float32(0.5))
 
 

@@ -1,11 +1,12 @@
 """Error bars: 95 % bootstrap intervals over clips or over speakers. Knows no metric.
 
-Every metric here is a function of sums over clips (a mean is sum / count, WER is errors / words, purity is a function of
-summed frame counts), so one engine serves all: clips are drawn with replacement, their sums go through the same function.
+Every metric of this folder is a function of sums over clips (a mean is sum / count, WER is errors / words, purity is a
+function of summed frame counts). So one engine serves all: clips are drawn with replacement, and their sums go through
+the same function.
 
-Intervals are expanded percentile intervals (Hesterberg 2015, "What Teachers Should Know About the Bootstrap", section
-3.2): plain percentiles are too narrow for few clips, so the tail is set from Student's t. A statistic that cannot vary
-(no error in any clip) gets an interval of width zero, which says "not seen in this sample" and no more.
+Intervals are expanded percentile intervals (Hesterberg 2015, "What Teachers Should Know About the Bootstrap"): plain
+percentiles are too narrow for few clips, so the tail is set from Student's t. A statistic that cannot vary (no error
+in any clip) gets an interval of width zero, which says "not seen in this sample" and no more.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ class Estimate:
 
     def __format__(self, spec: str) -> str:
         """`f"{estimate:.3f}"` gives `0.288 [0.215, 0.361]`."""
+        if math.isnan(self.value):
+            return "undefined"
         if math.isnan(self.low):
             return f"{self.value:{spec}} [?]"
         return f"{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
@@ -51,12 +54,15 @@ class Estimate:
         return Estimate(self.value * factor, low, high, self.n)
 
 
+UNSAVED: Mapping[str, bool] = {"saved": False}
+"""Metadata of a field that `plain` leaves out."""
+
 Statistic = Callable[[np.ndarray], np.ndarray]
 """float[R, M] sums -> float[R]."""
 
 
 def _student(tail: float, freedom: int) -> float:
-    """Quantile of Student's t by the Cornish-Fisher expansion (Abramowitz & Stegun 26.7.5); within 2 % from 4 degrees on."""
+    """Quantile of Student's t by the expansion of Abramowitz & Stegun 26.7.5, good from 3 degrees on."""
     z = NormalDist().inv_cdf(tail)
     terms = (
         z,
@@ -69,7 +75,7 @@ def _student(tail: float, freedom: int) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Bootstrap:
-    """How intervals are made: resampling rounds, level, seed. The same seed draws the same clips, so differences pair."""
+    """How intervals are made. The same seed draws the same clips, so that differences pair."""
 
     rounds: int = 2000
     level: float = 0.95
@@ -88,8 +94,8 @@ class Bootstrap:
         """Value and its interval from replicates float[R]; rounds without a value (0 / 0) are left out.
 
         Args:
-            centre: shift the replicates so that their mean is the value. For entropies, purities and codebook counts,
-                whose plug-in estimates drift when clips repeat, so that their raw percentiles can miss the value itself.
+            centre: shift the replicates so that their mean is the value. For entropies, purities and codebook counts:
+                their plug-in estimates drift when clips repeat, so that raw percentiles can miss the value itself.
         """
         replicates = replicates[np.isfinite(replicates)]
         if n < 2 or not len(replicates) or not math.isfinite(value):
@@ -145,11 +151,10 @@ class Bootstrap:
         clusters: Sequence[Any] | None = None,
         then: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> Estimate:
-        """Sum of `over` by sum of `under`, float[N] each (errors by words); `then` maps the quotient (np.sqrt, np.exp)."""
+        """Sum of `over` by sum of `under`, float[N] each (errors, words); `then` maps the quotient, as np.exp does."""
         columns = np.stack([np.asarray(over, np.float64), np.asarray(under, np.float64)], 1)
-        return self.of_sums(
-            columns, lambda sums: _quotient(sums) if then is None else then(_quotient(sums)), clusters=clusters
-        )
+        statistic = _quotient if then is None else lambda sums: then(_quotient(sums))
+        return self.of_sums(columns, statistic, clusters=clusters)
 
     def difference(
         self,
@@ -188,9 +193,14 @@ def _sum_by(columns: np.ndarray, clusters: Sequence[Any]) -> np.ndarray:
 
 
 def plain(value: Any) -> Any:
-    """Results -> what JSON can hold: dataclasses become objects, NaN becomes null; fields with `repr=False` are left out."""
+    """Results -> what JSON can hold: dataclasses become objects, NaN becomes null.
+
+    Fields of `field(metadata=UNSAVED)`, which only serve further computation, are left out.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.repr}
+        return {
+            f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.metadata.get("saved", True)
+        }
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):

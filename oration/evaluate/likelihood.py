@@ -18,10 +18,10 @@ from oration.evaluate.interval import Bootstrap, Estimate
 
 @dataclass(frozen=True, eq=False)
 class ClipNats:
-    """What a model paid for each clip: negative log-likelihood, and how many tokens (the end mark counted) it predicted."""
+    """What a model paid for each clip, and for how many tokens (the end mark counts if it was predicted)."""
 
     nats: np.ndarray
-    """float64[N]"""
+    """float64[N]: negative log-likelihood."""
     tokens: np.ndarray
     """int64[N]"""
 
@@ -40,6 +40,8 @@ class ClipNats:
 
 @dataclass(frozen=True)
 class LikelihoodRow:
+    """One model."""
+
     model: str
     nats: Estimate
     """Per token."""
@@ -99,7 +101,8 @@ def likelihood(
         if len(model.tokens) != len(base.tokens) or (model.tokens != base.tokens).any():
             raise BadInput(
                 f"{name!r} predicted {int(model.tokens.sum())} tokens of {len(model.tokens)} clips but {reference!r} "
-                f"{int(base.tokens.sum())} of {len(base.tokens)}; nats compare only on the same tokens, so score both on the same streams"
+                f"{int(base.tokens.sum())} of {len(base.tokens)}; nats compare only on the same tokens, so score both "
+                "on the same streams"
             )
     rows = []
     for name, model in models.items():

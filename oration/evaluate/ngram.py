@@ -123,7 +123,7 @@ class NGramModel:
         return ClipNats(np.add.reduceat(nats, starts), text.lengths)
 
     def next(self, history: Units) -> np.ndarray:
-        """Probabilities of what follows a beginning of a sequence, float64[size + 1]; the last one is the end mark's."""
+        """Probabilities of what follows the beginning of a sequence, float64[size + 1]; the end mark's is last."""
         ids = np.asarray(history.ids if isinstance(history, Stream) else history, np.int64).reshape(-1)
         padded = np.concatenate([np.full(self.order - 1, self.size + 1), ids])
         tokens = np.arange(self.size + 1)

@@ -28,6 +28,8 @@ Fold = Callable[[str], str]
 
 @dataclass(frozen=True)
 class UnitPurity:
+    """How well units tell phones; shares in 0 .. 1."""
+
     phone_purity: Estimate
     cluster_purity: Estimate
     pnmi: Estimate
@@ -109,19 +111,19 @@ def purity(
                 pairs.append((number, label, unit))
     if not pairs:
         raise BadInput(f"none of the {len(clips)} clips has a phone at any frame; give clips whose phones carry times")
-    number = np.array([pair[0] for pair in pairs])
+    clip_of = np.array([pair[0] for pair in pairs])
     phones, phone = np.unique([pair[1] for pair in pairs], return_inverse=True)
     kinds, unit = np.unique([pair[2] for pair in pairs], return_inverse=True)
     cells, cell = np.unique(phone * len(kinds) + unit, return_inverse=True)
     counts = np.zeros((len(clips), len(cells)))
-    np.add.at(counts, (number, cell), 1)
+    np.add.at(counts, (clip_of, cell), 1)
     joint = _Joint(cells // len(kinds), cells % len(kinds), len(phones), len(kinds))
     bootstrap = bootstrap or Bootstrap(rounds=500)
-    three = [
+    phone_purity, cluster_purity, pnmi = (
         bootstrap.of_sums(counts, statistic, clusters=clusters, centre=True)
         for statistic in (joint.phone_purity, joint.cluster_purity, joint.pnmi)
-    ]
-    return UnitPurity(*three, frames=len(pairs), phones=len(phones), units=len(kinds))
+    )
+    return UnitPurity(phone_purity, cluster_purity, pnmi, len(pairs), len(phones), len(kinds))
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -32,7 +31,7 @@ class Step:
 G = TypeVar("G", bound=Giver)
 
 
-def resolve(parts: Sequence[G], have: AbstractSet[str], want: str) -> list[G]:
+def resolve(parts: Sequence[G], have: set[str] | frozenset[str], want: str) -> list[G]:
     """The parts that make `want` out of `have`, in the order to run them. Of two givers, the first that can be run.
 
     >>> units = Step(("wave",), ("units",), "tokenizer")

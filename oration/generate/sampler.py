@@ -1,4 +1,4 @@
-"""From logits to one symbol. Knows no rows' meaning, no layout: what is allowed comes as a mask, chance as numbers in [0, 1)."""
+"""From logits to one symbol. Knows no layout: what is allowed comes as a mask, chance as numbers in [0, 1)."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ class Sampler:
     top_k: int = 0
     """Draw among the k likeliest symbols only; 0: all."""
     top_p: float = 1.0
-    """Draw among the fewest likeliest symbols that together have this probability (Holtzman et al. 2020, 1904.09751)."""
+    """Draw among the fewest likeliest symbols that together have this probability (Holtzman et al., 1904.09751)."""
     repetition: float = 1.0
-    """Penalty for symbols that the row already holds, prompt included; 1: none (Keskar et al. 2019, 1909.05858, section 4.1)."""
+    """Penalty for symbols that the row already holds, prompt included (Keskar et al., 1909.05858, 4.1); 1: none."""
     rows: tuple[tuple[str, Sampler], ...] = ()
     """(row, sampler): rows that are drawn in another way."""
 
     def __post_init__(self) -> None:
-        if not (0 <= self.temperature < float("inf") and self.top_k >= 0 and 0 < self.top_p <= 1 and self.repetition > 0):
+        if not (
+            0 <= self.temperature < float("inf") and self.top_k >= 0 and 0 < self.top_p <= 1 and self.repetition > 0
+        ):
             raise BadInput(
                 f"a sampler needs temperature >= 0, top_k >= 0, 0 < top_p <= 1 and repetition > 0, but got {self!r}"
             )
@@ -54,7 +56,9 @@ class Sampler:
         """
         scores = logits.double()
         if bool(torch.isnan(scores).any()):
-            raise OrationError("the model's logits are NaN, expected finite numbers; its training diverged, take an earlier checkpoint")
+            raise OrationError(
+                "the model's logits are NaN, expected finite numbers; its training diverged, take an earlier checkpoint"
+            )
         if seen is not None and self.repetition != 1:
             lower = torch.where(scores > 0, scores / self.repetition, scores * self.repetition)
             scores = torch.where(seen, lower, scores)
@@ -66,7 +70,7 @@ class Sampler:
             scores = scores.masked_fill(scores < scores.topk(self.top_k).values[:, -1:], -torch.inf)
         p = scores.softmax(-1)
         if self.top_p < 1:
-            ordered, order = p.sort(-1, descending=True, stable=True)
+            ordered, order = p.sort(dim=-1, descending=True, stable=True)
             dropped = ordered.cumsum(-1) - ordered >= self.top_p  # the symbol that crosses the bound stays
             p = p.masked_fill(torch.zeros_like(dropped).scatter(-1, order, dropped), 0)
         below = p.cumsum(-1)

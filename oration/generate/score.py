@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from oration.core import PREDICT, BadInput, Example, Spec, collate
-from oration.lms import LanguageModel
+from oration.lms import LanguageModel, evaluating
 from oration.tasks import Task
 
 
@@ -64,9 +64,7 @@ def score(
     """
     if known is not None and len(known) != len(examples):
         raise BadInput(f"score got {len(known)} prompts (`known`) for {len(examples)} examples; give one for each")
-    grids = [
-        task.place([example], specs, known[i] if known else None, lm.vocabs) for i, example in enumerate(examples)
-    ]
+    grids = [task.place([example], specs, known[i] if known else None, lm.vocabs) for i, example in enumerate(examples)]
     pads = [vocab.offset("pad") for vocab in lm.vocabs.values()]
     order = sorted(range(len(grids)), key=lambda i: grids[i].steps)
     scores: dict[int, Score] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
@@ -44,8 +44,8 @@ class Alternation(Protocol):
     closes: ClassVar[bool]
     """Whether each arm ends by a mark of its own, as one item more; else one `end` ends the Weave."""
 
-    def verify(self, arms: tuple[str, ...]) -> None:
-        """Raise BadInput if it does not fit the arms."""
+    def verify(self, arms: tuple[str, ...], marked: bool) -> None:
+        """Raise BadInput if it does not fit the arms, or cannot do without marks."""
         ...
 
     def cut(self, arms: tuple[str, ...], example: Example, specs: Specs) -> Slices:
@@ -57,7 +57,7 @@ class Alternation(Protocol):
         ...
 
     def enders(self, arms: tuple[str, ...], slices: int) -> tuple[str, ...]:
-        """The arms whose prediction the `end` after so many slices is."""
+        """The arms whose prediction the `end` after so many slices is; none where arms close themselves."""
         ...
 
     def lag(self, arms: tuple[str, ...], specs: Specs) -> dict[str, float | None]:
@@ -69,15 +69,15 @@ class Alternation(Protocol):
 class Ratio:
     """So many items of each arm in turn: (13, 26) is GLM-4-Voice, (1, 1, 1, 1) flattens four levels of a codec.
 
-    Whose turn it is follows from counting, so the model chooses only the item, or the arm's own end mark; then the other
-    arms go on. (GLM-4-Voice, Zeng et al. 2024, arXiv:2412.02612: the text ends first, the units go on.)
+    Whose turn it is follows from counting, so the model chooses only the item, or the arm's own end mark; then the
+    other arms go on. (GLM-4-Voice, Zeng et al. 2024, arXiv:2412.02612: the text ends first, the units go on.)
     """
 
     counts: tuple[int, ...]
     marked: ClassVar[bool] = False
     closes: ClassVar[bool] = True
 
-    def verify(self, arms: tuple[str, ...]) -> None:
+    def verify(self, arms: tuple[str, ...], marked: bool) -> None:
         if len(self.counts) != len(arms) or min(self.counts) < 1:
             raise BadInput(f"Ratio({self.counts}) in a Weave of {len(arms)} arms; give a count of 1 or more for each")
 
@@ -114,37 +114,34 @@ class Ratio:
 class Chunk:
     """Slices of equal time, one arm after the other. An empty slice is kept: it is silence.
 
-    SyncLLM (Veluri et al. 2024, arXiv:2409.15594), OmniFlatten (Zhang et al. 2024, arXiv:2410.17799). Where a slice ends
-    is the choice of its own arm, so the mark that follows it is predicted if that arm is. A regular arm cannot hold more
-    items than begin within the chunk.
+    SyncLLM (Veluri et al. 2024, arXiv:2409.15594), OmniFlatten (Zhang et al. 2024, arXiv:2410.17799). Where a slice
+    ends is the choice of its own arm, so the mark that follows it is predicted if that arm is. A regular arm cannot
+    hold more items than begin within the chunk.
     """
 
     seconds: float
     marked: ClassVar[bool] = True
     closes: ClassVar[bool] = False
 
-    def verify(self, arms: tuple[str, ...]) -> None:
+    def verify(self, arms: tuple[str, ...], marked: bool) -> None:
         if ticks(self.seconds) < 1:
             raise BadInput(f"Chunk({self.seconds}): a chunk's length is in seconds and above 0, such as 0.16")
+        if not marked:
+            raise BadInput("a Weave by Chunk cannot do without marks (who is silent in a slice?); leave marks=None")
 
     def cut(self, arms: tuple[str, ...], example: Example, specs: Specs) -> Slices:
         times = [onsets(arm, example, specs) for arm in arms]
         long, n = ticks(self.seconds), len(arms)
         chunks = 1 + max((max(int(t[-1]), 0) // long for t in times if len(t)), default=-1)
         edges = np.arange(1, chunks + 1, dtype=np.int64) * long
-        stop = np.stack([np.searchsorted(t, edges) for t in times], 1).astype(np.int64)
-        start = np.concatenate([np.zeros((1, n), np.int64), stop])[:-1]
+        stop = np.stack([np.searchsorted(t, edges) for t in times], 1).astype(np.int64).ravel()
+        start = np.concatenate([np.zeros(n, np.int64), stop])[: len(stop)]
         arm = np.tile(np.arange(n), chunks)
-        closed, before = np.roll(arm, 1), np.roll(stop, 1)
-        if chunks:
-            before = np.roll(stop.ravel(), 1)
-            closed[0] = before[0] = 0
-        return Slices(arm, start.ravel(), stop.ravel(), closed, before.ravel())
+        owner, item = np.roll(arm, 1), np.roll(stop, 1)
+        owner[:1] = item[:1] = 0
+        return Slices(arm, start, stop, owner, item)
 
     def walk(self, arms: tuple[str, ...], marked: bool, specs: Specs) -> ArmWalk:
-        if not marked:
-            yield from _free(arms)
-            return
         now, until, room = arms[0], 0, 0
         for chunk in count(1):
             for arm in arms:
@@ -170,14 +167,14 @@ class Chunk:
 class Time:
     """Every item at its own onset; on a tie, the earlier arm first. SpiRit-LM, Nguyen et al. 2024, arXiv:2402.05755.
 
-    The model chooses when to switch. A switch to a stream is its own prediction, so with a given arm among predicted ones
-    this is for training and scoring: nobody but time itself says when that arm goes on.
+    The model chooses when to switch; without marks, by the item it draws. A switch to a stream is its own prediction,
+    so with a given arm among predicted ones this is for training and scoring: only time says when that arm goes on.
     """
 
     marked: ClassVar[bool] = True
     closes: ClassVar[bool] = False
 
-    def verify(self, arms: tuple[str, ...]) -> None:
+    def verify(self, arms: tuple[str, ...], marked: bool) -> None:
         """Any arms will do."""
 
     def cut(self, arms: tuple[str, ...], example: Example, specs: Specs) -> Slices:
@@ -192,10 +189,7 @@ class Time:
         return Slices(arm, stop - sizes, stop, arm, stop - sizes)
 
     def walk(self, arms: tuple[str, ...], marked: bool, specs: Specs) -> ArmWalk:
-        if not marked:
-            yield from _free(arms)
-            return
-        now: tuple[str, ...] = ()
+        now: tuple[str, ...] = () if marked else arms
         while True:
             came = yield Draw((*now, *(switch(arm) for arm in arms if arm not in now), END), arms)
             if came == END:
@@ -228,14 +222,8 @@ def onsets(name: str, example: Example, specs: Specs) -> np.ndarray:
     return stream.ids if stream.onsets is None else stream.onsets
 
 
-def _free(arms: tuple[str, ...]) -> ArmWalk:
-    """Without marks, any item may follow any other."""
-    while (yield Draw((*arms, END), arms)) != END:
-        pass
-
-
 def _held(spec: Spec, start: int, stop: int) -> int:
-    """How many items of a regular stream begin from tick `start` to before `stop`; below 0, so never used up, if irregular."""
+    """How many items of a regular stream begin from tick `start` to before `stop`; -1, never used up, if irregular."""
     if spec.rate is None:
         return -1
     rate = Fraction(spec.rate)

@@ -111,7 +111,9 @@ def distinct(names: tuple[str, ...], where: str) -> None:
         raise BadInput(f"{where} has no streams; give it at least one")
     for name in names:
         if not is_stream(name):
-            raise BadInput(f"{where} has a stream {name!r}, but 'pad', 'end' and names with @ or ] are marks; rename it")
+            raise BadInput(
+                f"{where} has a stream {name!r}, but 'pad', 'end' and names with @ or ] are marks; rename it"
+            )
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice:
         raise BadInput(f"{where} has two streams {twice[0]!r}; give each a name of its own, such as 'user.{twice[0]}'")

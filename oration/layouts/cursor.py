@@ -1,4 +1,4 @@
-"""Where we are in a layout: what may come next, and what has come. Generation, serving and reading all go through it."""
+"""Where we are in a layout: what may come next, what has come. Generation, serving and reading all go through it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from oration.core import ABSENT, GIVEN, PREDICT, BadInput, Example, Specs, Vocab
 from oration.layouts.alternate import onsets
-from oration.layouts.block import END, PAD, Draw, Walk, close, is_stream, streams_of, switch
-from oration.layouts.rows import vocabs as derive
+from oration.layouts.block import PAD, Draw, Walk, is_stream, streams_of, switch
+from oration.layouts.rows import rows_of
 
 if TYPE_CHECKING:
     from oration.layouts.layout import Layout
@@ -32,9 +32,9 @@ class Cursor:
     ([('a', 4)], [], True, [{'a': [4]}])
     """
 
-    def __init__(self, layout: Layout, specs: Specs, vocabs: Mapping[str, Vocab] | None = None):
+    def __init__(self, layout: Layout, specs: Specs, vocabs: Mapping[str, Vocab] | None = None) -> None:
         self.layout, self.specs = layout, specs
-        self.vocabs = dict(derive((layout,), specs) if vocabs is None else vocabs)
+        self.vocabs = rows_of(layout, specs, vocabs)
         self.turns: list[dict[str, list[Any]]] = []
         """The items of each stream, turn by turn."""
         self.turn_done = False
@@ -61,15 +61,16 @@ class Cursor:
     def roles(self, predict: Sequence[str], known: Mapping[str, int] | None = None) -> np.ndarray:
         """int8[K]: the roles of the next column, as `Layout.place` gives them for a turn with these `known` items.
 
-        Only where the model may itself go over to a given stream (a Weave by Time with given arms) is it undecided: then
-        it is PREDICT.
+        Only where time alone decides (a Weave by Time of given and predicted arms) is it undecided: then it is PREDICT,
+        once no known item is left.
         """
         known = known or {}
         roles = np.full(len(self.vocabs), ABSENT, np.int8)
         for k, row in enumerate(self.vocabs):
             if row in self._draws:
-                asked = (s in predict and self._count[s] >= known.get(s, 0) for s in self._draws[row].owners)
-                roles[k] = PREDICT if any(asked) else GIVEN
+                asked = [s for s in self._draws[row].owners if s in predict]
+                left = any(self._count[s] < known.get(s, 0) for s in asked)
+                roles[k] = PREDICT if asked and not left else GIVEN
         return roles
 
     def given(
@@ -88,13 +89,11 @@ class Cursor:
                 cells[row] = vocab.offset(draw.blocks[0]) + (draw.symbol or 0), None
                 continue
             stream = self._next(draw, example)
-            at = self._count[stream] if stream else 0
-            if stream in draw.blocks:
-                values = example[stream].values
-                token = vocab.offset(stream) + int(example[stream].ids[at])
-                cells[row] = token, None if values is None else values[at]
-            else:
+            if stream is None or stream not in draw.blocks:
                 cells[row] = vocab.offset(self._mark(draw, stream, example)), None
+                continue
+            item, at = example[stream], self._count[stream]
+            cells[row] = vocab.offset(stream) + int(item.ids[at]), None if item.values is None else item.values[at]
         return cells
 
     def feed(self, column: Sequence[int] | np.ndarray, dense: Mapping[str, Any] | None = None) -> list[tuple[str, Any]]:
@@ -107,18 +106,24 @@ class Cursor:
         Raises:
             BadInput: a token that may not come here, or a vector that is missing. The cursor stays where it was.
         """
+        if len(column) != len(self.vocabs):
+            raise BadInput(f"a column has one token per row, {list(self.vocabs)}, but got {len(column)} tokens")
         came, fresh = {}, []
         for token, (row, vocab) in zip(column, self.vocabs.items(), strict=True):
             name, symbol = vocab.name(int(token))
             draw = self._draws.get(row, ABSENT_DRAW)
             if name not in draw.blocks or draw.symbol not in (None, symbol):
                 what = f"the symbol {symbol} of {name!r}" if draw.symbol is not None else repr(name)
-                expected = f"; expected one of {list(draw.blocks)}" if draw.symbol is None else f"; expected {draw.symbol}"
+                expected = (
+                    f"; expected one of {list(draw.blocks)}" if draw.symbol is None else f"; expected {draw.symbol}"
+                )
                 raise BadInput(f"row {row!r}: {what} cannot come here{expected}, so draw within Cursor.ranges()")
             came[row] = name
             if draw.symbol is None and is_stream(name):
                 if self.specs[name].dim and name not in (dense or {}):
-                    raise BadInput(f"{name!r} is continuous, so its column needs a vector; pass dense={{{name!r}: float[D]}}")
+                    raise BadInput(
+                        f"{name!r} is continuous, so its column needs a vector; pass dense={{{name!r}: float[D]}}"
+                    )
                 fresh.append((name, (dense or {})[name] if self.specs[name].dim else symbol))
         if self.turn_done or not self.turns:
             self.turns.append({stream: [] for streams in self._streams for stream in streams})
@@ -132,36 +137,41 @@ class Cursor:
     def _begin(self) -> None:
         """Stand before the first column of a turn."""
         self._count = {stream: 0 for streams in self._streams for stream in streams}
-        self._blocks = iter(self.layout.blocks)
-        self._walk: Walk = next(self._blocks).walk(self.specs)
+        self._enter(0)
+
+    def _enter(self, at: int) -> None:
+        """Stand before the first column of a block."""
+        self._at = at
+        self._walk: Walk = self.layout.blocks[at].walk(self.specs)
         self._draws: dict[str, Draw] = next(self._walk)
 
     def _advance(self, came: dict[str, str]) -> None:
         try:
             self._draws = self._walk.send(came)
         except StopIteration:
-            block = next(self._blocks, None)
-            if block is None:
+            if self._at + 1 < len(self.layout.blocks):
+                self._enter(self._at + 1)
+            else:
                 self._begin()
                 self.turn_done = True
-            else:
-                self._walk = block.walk(self.specs)
-                self._draws = next(self._walk)
 
     def _next(self, draw: Draw, example: Example) -> str | None:
         """The stream whose item comes next: of several, the one that begins first. None: no more in this slice."""
-        at = {stream: self._count[stream] for stream in draw.owners}
-        more = [stream for stream in draw.owners if at[stream] < len(example[stream])]
+        more = [stream for stream in draw.owners if not self._over(stream, example)]
         if draw.until is None and len(draw.owners) == 1:
             return more[0] if more else None
-        times = {stream: int(onsets(stream, example, self.specs)[at[stream]]) for stream in more}
-        more = [stream for stream in more if draw.until is None or times[stream] < draw.until]
-        return min(more, key=times.__getitem__) if more else None
+        times = {stream: int(onsets(stream, example, self.specs)[self._count[stream]]) for stream in more}
+        return min(
+            (s for s in more if draw.until is None or times[s] < draw.until), key=times.__getitem__, default=None
+        )
 
     def _mark(self, draw: Draw, stream: str | None, example: Example) -> str:
         """The mark that comes where no item does."""
         if stream is not None:
             return switch(stream)
-        over = all(self._count[name] >= len(example[name]) for streams in self._streams for name in streams)
         marks = [name for name in draw.blocks if not is_stream(name)]
-        return marks[-1] if over or len(marks) == 1 else marks[0]
+        over = all(self._over(stream, example) for stream in self._streams[self._at])
+        return marks[-1] if over else marks[0]
+
+    def _over(self, stream: str, example: Example) -> bool:
+        return stream not in example or self._count[stream] >= len(example[stream])

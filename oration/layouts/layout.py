@@ -11,7 +11,7 @@ import numpy as np
 from oration.core import ABSENT, GIVEN, PREDICT, BadInput, Dense, Example, Grid, Specs, Vocab
 from oration.layouts.block import PAD, Block, Run, distinct, streams_of
 from oration.layouts.cursor import Cursor
-from oration.layouts.rows import vocabs as derive
+from oration.layouts.rows import rows_of
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,7 @@ class Layout:
     blocks: tuple[Block, ...]
 
     def __post_init__(self) -> None:
-        if not self.blocks:
-            raise BadInput("a layout needs at least one block, such as Line('units')")
-        distinct(self.streams or ("nothing but Say",), "a layout")
+        distinct(self.streams, "a layout")
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -48,26 +46,23 @@ class Layout:
             vocabs: the vocabularies of the model, if it reads other layouts besides.
 
         Raises:
-            BadInput: a stream that is missing, unknown, without the times its block needs, or with ids outside its spec.
+            BadInput: a stream that is missing or unknown, lacks the times its block needs, or has ids outside its spec.
         """
-        rows = derive((self,), specs) if vocabs is None else vocabs
+        rows = rows_of(self, specs, vocabs)
         known = known or {}
         self._verify(turns, specs, (*predict, *known))
-        placed, step = [], 0
+        placed, steps = [], 0
         for number, example in enumerate(turns):
             prompt = known if number == len(turns) - 1 else {}
             for block in self.blocks:
                 runs = block.schedule(example, specs)
-                placed += [(run, step, prompt, example) for run in runs]
-                step += _length(runs)
+                placed += [(run, steps, prompt, example) for run in runs if len(run.steps)]
+                steps += length(runs)
         index = {row: k for k, row in enumerate(rows)}
-        tokens = np.empty((len(rows), step), np.int64)
-        tokens[:] = np.array([vocab.offset(PAD) for vocab in rows.values()])[:, None]
-        roles = np.full((len(rows), step), ABSENT, np.int8)
+        tokens = np.repeat([[vocab.offset(PAD)] for vocab in rows.values()], steps, 1)
+        roles = np.full((len(rows), steps), ABSENT, np.int8)
         vectors: dict[str, list[tuple[int, np.ndarray, np.ndarray]]] = {}
         for run, start, prompt, example in placed:
-            if not len(run.steps):
-                continue
             k, where = index[run.row], _where(run.steps, start)
             tokens[k, where] = run.symbols + rows[run.row].offset(run.block)
             roles[k, where] = np.maximum(roles[k, where], _roles(run, predict, prompt))
@@ -84,7 +79,9 @@ class Layout:
         """
         cursor = Cursor(self, specs, vocabs)
         if grid.rows != tuple(cursor.vocabs):
-            raise BadInput(f"the grid has the rows {grid.rows}, expected {tuple(cursor.vocabs)}; read it with its own layout")
+            raise BadInput(
+                f"the grid has the rows {grid.rows}, expected {tuple(cursor.vocabs)}; read it with its own layout"
+            )
         vectors = {name: dict(zip(d.steps.tolist(), d.values, strict=True)) for name, d in grid.dense.items()}
         for step, column in enumerate(grid.tokens.T.tolist()):
             cursor.feed(column, {name: at[step] for name, at in vectors.items() if step in at})
@@ -102,12 +99,10 @@ class Layout:
                         f"turn {number} has no stream {name!r}, only {sorted(example)}; "
                         "give it (empty if nothing is known of it), or use a layout without it"
                     )
-                if name not in specs:
-                    raise BadInput(f"the stream {name!r} has no spec; there are {sorted(specs)}")
                 example[name].verify(name, specs[name])
 
 
-def _length(runs: list[Run]) -> int:
+def length(runs: list[Run]) -> int:
     """Steps that a block takes."""
     return 1 + max((int(run.steps[-1]) for run in runs if len(run.steps)), default=-1)
 
@@ -120,7 +115,7 @@ def _where(steps: np.ndarray, start: int) -> slice | np.ndarray:
 
 def _roles(run: Run, predict: Sequence[str], known: Mapping[str, int]) -> np.ndarray | int:
     """int8[N]: GIVEN or PREDICT."""
-    if run.owner not in predict:
+    if run.owner is None or run.owner not in predict:
         return GIVEN
     first = known.get(run.owner, 0)
     return np.where(run.items < first, GIVEN, PREDICT).astype(np.int8) if first else PREDICT

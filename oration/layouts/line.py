@@ -34,7 +34,10 @@ class Line:
     def schedule(self, example: Example, specs: Specs) -> list[Run]:
         ids = example[self.stream].ids
         steps, end = np.arange(len(ids)), np.array([len(ids)])
-        return [Run(self.row, self.stream, steps, ids, self.stream, steps), Run(self.row, END, end, 0, self.stream, end)]
+        return [
+            Run(self.row, self.stream, steps, ids, self.stream, steps),
+            Run(self.row, END, end, 0, self.stream, end),
+        ]
 
     def walk(self, specs: Specs) -> Walk:
         came = None
@@ -51,7 +54,8 @@ class Say:
 
     >>> from oration.core import Spec, Stream
     >>> from oration.layouts import Layout, picture
-    >>> layout, specs = Layout((Say((5, 6)), Line("speech"), Say((7,)), Line("text"))), {"text": Spec(9), "speech": Spec(3)}
+    >>> layout = Layout((Say((5, 6)), Line("speech"), Say((7,)), Line("text")))
+    >>> specs = {"text": Spec(9), "speech": Spec(3)}
     >>> print(picture(layout, {"speech": Stream(np.arange(2)), "text": Stream(np.arange(1))}, specs))
     main | =5 =6 speech0 speech1 speech] =7 text0 text]
     """

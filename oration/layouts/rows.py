@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from oration.core import BadInput, Specs, Vocab
@@ -32,18 +32,36 @@ def vocabs(layouts: Iterable[Layout], specs: Specs) -> dict[str, Vocab]:
         for block in layout.blocks:
             for row, names in block.rows().items():
                 rows.setdefault(row, {}).update(dict.fromkeys(names))
-    for row, found in rows.items():
-        for name in filter(is_stream, found):
-            if name not in specs:
+    return {row: Vocab(_blocks(row, tuple(found), specs)) for row, found in rows.items()}
+
+
+def rows_of(layout: Layout, specs: Specs, vocabs_: Mapping[str, Vocab] | None) -> dict[str, Vocab]:
+    """The vocabularies of a layout, or those of a model once they are found to hold it.
+
+    Raises:
+        BadInput: the model has no such row, stream or mark, or a stream of another size.
+    """
+    own = vocabs((layout,), specs)
+    if vocabs_ is None:
+        return own
+    for row, vocab in own.items():
+        for name, size in vocab.blocks:
+            first, past = vocabs_[row].ranges.get(name, (0, 0)) if row in vocabs_ else (0, 0)
+            if past - first != size:
                 raise BadInput(
-                    f"row {row!r} holds the stream {name!r}, but nothing gives it: there are {sorted(specs)}; "
-                    "add a tokenizer or an operation that does"
+                    f"this layout writes {size} symbols of {name!r} in row {row!r}, but the model has {past - first} "
+                    "there; it was built for other tasks or tokenizers, so use those or train it anew"
                 )
-    return {
-        row: Vocab(
-            tuple((name, specs[name].size) for name in found if is_stream(name))
-            + ((PAD, 1), (END, 1))
-            + tuple((name, 1) for name in found if not is_stream(name))
-        )
-        for row, found in rows.items()
-    }
+    return dict(vocabs_)
+
+
+def _blocks(row: str, found: tuple[str, ...], specs: Specs) -> tuple[tuple[str, int], ...]:
+    streams = tuple(filter(is_stream, found))
+    for name in streams:
+        if name not in specs:
+            raise BadInput(
+                f"row {row!r} holds the stream {name!r}, but nothing gives it: there are {sorted(specs)}; "
+                "add a tokenizer or an operation that does"
+            )
+    marks = (name for name in found if not is_stream(name))
+    return (*((name, specs[name].size) for name in streams), (PAD, 1), (END, 1), *((name, 1) for name in marks))

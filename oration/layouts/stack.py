@@ -1,4 +1,4 @@
-"""Several streams side by side, one row each, some of them later: Moshi, Mini-Omni, pGSLM, NTPP, MusicGen, SoundStorm."""
+"""Several streams side by side, one row each, some of them later: Moshi, Mini-Omni, pGSLM, NTPP, MusicGen."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Stack:
         distinct(self.streams, "a Stack")
         if self.delays is not None and len(self.delays) != len(self.streams):
             raise BadInput(
-                f"a Stack of {len(self.streams)} streams got {len(self.delays)} delays {self.delays}; give one per stream"
+                f"a Stack of {len(self.streams)} streams got {len(self.delays)} delays, {self.delays}; give one each"
             )
         if self.delays is not None and min(self.delays) < 0:
             raise BadInput(f"a Stack got the delays {self.delays}; a delay is 0 steps or more, so add to all of them")
@@ -52,7 +52,10 @@ class Stack:
         for stream, delay in self.late.items():
             ids = example[stream].ids
             items, end = np.arange(len(ids)), np.array([len(ids)])
-            runs += [Run(stream, stream, items + delay, ids, stream, items), Run(stream, END, end + delay, 0, stream, end)]
+            runs += [
+                Run(stream, stream, items + delay, ids, stream, items),
+                Run(stream, END, end + delay, 0, stream, end),
+            ]
         return runs
 
     def walk(self, specs: Specs) -> Walk:

@@ -1,4 +1,4 @@
-"""Several streams alternating in one row: SpiRit-LM, SyncLLM, OmniFlatten, GLM-4-Voice, the flattened levels of AudioLM.
+"""Several streams alternating in one row: SpiRit-LM, SyncLLM, OmniFlatten, GLM-4-Voice, the flat levels of AudioLM.
 
 How they alternate is the Weave's `by`: see `alternate.py`.
 """
@@ -39,7 +39,7 @@ class Weave:
 
     def __post_init__(self) -> None:
         distinct(self.arms, "a Weave")
-        self.by.verify(self.arms)
+        self.by.verify(self.arms, self.marked)
 
     @property
     def marked(self) -> bool:
@@ -64,7 +64,7 @@ class Weave:
                 runs.append(Run(self.row, close(arm), steps[n:], 0, arm, np.array([n])))
         if self.marked:
             runs += self._switches(slices, opens - 1)
-        return runs if self.by.closes else runs + self._ends(slices, example)
+        return runs + self._ends(slices, example)
 
     def _switches(self, slices: Slices, steps: np.ndarray) -> list[Run]:
         """The marks, one run for each pair of an arm and the owner of the choice to go there."""
@@ -78,10 +78,10 @@ class Weave:
         return runs
 
     def _ends(self, slices: Slices, example: Example) -> list[Run]:
-        """The end of the whole weave: a cell of each arm that has a say in it."""
+        """The end of the whole weave, once for each arm that has a say in it (they share the cell)."""
         step = np.array([int(slices.sizes.sum()) + self.marked * len(slices.arm)])
-        arms = self.by.enders(self.arms, len(slices.arm)) if self.marked else self.arms
-        return [Run(self.row, END, step, 0, arm, np.array([len(example[arm])])) for arm in arms]
+        whose = self.by.enders(self.arms, len(slices.arm))
+        return [Run(self.row, END, step, 0, arm, np.array([len(example[arm])])) for arm in whose]
 
     def walk(self, specs: Specs) -> Walk:
         steps, came = self.by.walk(self.arms, self.marked, specs), None

@@ -1,4 +1,4 @@
-"""Bodies: what turns a sequence of vectors into a sequence of vectors, each from those before it. Know no rows, no symbols."""
+"""Bodies: a sequence of vectors to a sequence of vectors, each from those before it. Know no rows, no symbols."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class BodyModel(Protocol):
         ...
 
     def extend(self, x: Tensor, past: Any, padding: Tensor | None = None) -> Tensor:
-        """float[n, S, D] after the past -> float[n, S, D]; the last `padding` (long[n]) steps of a row are forgotten."""
+        """float[n, S, D] after the past -> float[n, S, D]; of each row the last `padding`, long[n], are forgotten."""
         ...
 
 

@@ -67,13 +67,15 @@ class RowsModel(nn.Module):
         self.projections = nn.ModuleDict()
         if not config.tied:
             for row, vocab in vocabs.items():
-                self.projections[key(row)] = nn.Linear(dim, vocab.size, bias=False)
-                nn.init.normal_(self.projections[key(row)].weight, std=0.02)
+                projection = nn.Linear(dim, vocab.size, bias=False)
+                nn.init.normal_(projection.weight, std=0.02)
+                self.projections[key(row)] = projection
 
     def weight(self, row: str) -> nn.Parameter:
         """float[V, D]: what the logits of a row are made with."""
         layers = self._embeddings[0] if self.tied else self.projections
-        return layers[key(row)].weight
+        weight: Any = layers[key(row)].weight
+        return weight
 
     def forward(self, hidden: Tensor, tokens: Tensor) -> dict[str, Tensor]:
         """float[..., D] -> row -> float[..., V]; the step's own tokens are not looked at."""

@@ -6,9 +6,9 @@ of the rows. It knows tokens and vectors; which cells are given, what they mean 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
@@ -20,28 +20,15 @@ from oration.lms.heads import Head, Rows, key
 from oration.lms.start import Fresh, Start
 
 
-class LayoutLike(Protocol):
-    """What a language model asks of a layout."""
-
-    @property
-    def blocks(self) -> tuple[Any, ...]: ...
-
-    def vocabs(self, specs: Mapping[str, Spec]) -> dict[str, Vocab]: ...
-
-
 class TaskLike(Protocol):
     """What a language model asks of a task (`oration.tasks.Task`)."""
 
     @property
     def name(self) -> str: ...
 
-    @property
-    def layout(self) -> Any: ...
-
-    @property
-    def predict(self) -> tuple[str, ...]: ...
-
     def specs(self, given: Mapping[str, Spec]) -> dict[str, Spec]: ...
+
+    def vocabs(self, specs: Mapping[str, Spec], beside: Sequence[Any] = ()) -> dict[str, Vocab]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,14 +38,16 @@ class LM:
     name: str
     tasks: tuple[TaskLike, ...]
     body: Body
-    head: Head = Rows()
-    start: Start = Fresh()
+    head: Head = field(default_factory=Rows)
+    start: Start = field(default_factory=Fresh)
     context: int | None = 2048
     """Most steps of one grid (prompt and reply together); None: unbounded, for a body with a window."""
 
     def __post_init__(self) -> None:
         if not self.tasks:
-            raise BadInput(f"the language model {self.name!r} has no task; give at least one, it says which streams it needs")
+            raise BadInput(
+                f"the language model {self.name!r} has no task; give at least one, it says which streams it needs"
+            )
 
     def specs(self, given: Mapping[str, Spec]) -> dict[str, Spec]:
         """The streams its tasks see: the given ones and what the tasks' operations make of them.
@@ -69,20 +58,18 @@ class LM:
         specs: dict[str, Spec] = {}
         for task in self.tasks:
             after = task.specs(given)
-            streams = {name for vocab in task.layout.vocabs(after).values() for name, _ in vocab.blocks}
+            streams = {name for vocab in task.vocabs(after).values() for name, _ in vocab.blocks}
             for name in sorted(streams & set(after)):
                 if specs.setdefault(name, after[name]) != after[name]:
                     raise BadInput(
-                        f"task {task.name!r} of {self.name!r} has {name!r} as {after[name]}, another task as {specs[name]}; "
-                        "give the two streams different names"
+                        f"task {task.name!r} of {self.name!r} has {name!r} as {after[name]}, another task as "
+                        f"{specs[name]}; give the two streams different names"
                     )
         return {**given, **specs}
 
     def vocabs(self, given: Mapping[str, Spec]) -> dict[str, Vocab]:
         """Row -> vocabulary, over all tasks: what `Task.place` and the generators need beside the specs."""
-        blocks = sum((task.layout.blocks for task in self.tasks), ())
-        together: LayoutLike = replace(self.tasks[0].layout, blocks=blocks)
-        return together.vocabs(self.specs(given))
+        return self.tasks[0].vocabs(self.specs(given), self.tasks[1:])
 
     def build(self, specs: Mapping[str, Spec]) -> LanguageModel:
         """The model with its starting weights. `specs`: of the tokenizers' streams."""
@@ -129,7 +116,9 @@ class State:
         """
         if self.room is not None:
             if steps > self.room:
-                raise BadInput(f"{steps} more steps do not fit the state, which has room for {self.room}; start a larger one")
+                raise BadInput(
+                    f"{steps} more steps do not fit the state, which has room for {self.room}; start a larger one"
+                )
             self.room -= steps
 
 
@@ -162,7 +151,7 @@ class LanguageModel(nn.Module):
         self.values = nn.ModuleDict({key(name): nn.Linear(d, self.dim) for name, d in widths.items() if d})
         self.first = nn.Parameter(torch.randn(self.dim) * 0.02)
         for row, vocab in vocabs.items():
-            weight = self.embeddings[key(row)].weight
+            weight: Any = self.embeddings[key(row)].weight
             nn.init.normal_(weight, std=0.02)
             with torch.no_grad():
                 weight[vocab.offset("pad")] = 0
@@ -245,9 +234,7 @@ class LanguageModel(nn.Module):
         state.take(1)
         return self.body.extend(x, state.past)[:, 0]
 
-    def next(
-        self, state: State, column: Tensor | None, dense: Mapping[str, Tensor] | None = None
-    ) -> dict[str, Tensor]:
+    def next(self, state: State, column: Tensor | None, dense: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Feed one column (None: the first step) -> row -> float[n, V] for the step to come. For independent heads.
 
         A generator that also serves heads whose rows depend on each other uses `advance` and `head.row`.
@@ -265,7 +252,7 @@ class LanguageModel(nn.Module):
             ours, theirs = self.vocabs.get(row), saved.get(row)
             if ours != theirs:
                 raise BadInput(
-                    f"row {row!r} of {self.config.name!r} was saved with the symbols {theirs and theirs.blocks}, but the recipe "
+                    f"row {row!r} of {self.config.name!r} was saved with {theirs and theirs.blocks}, but the recipe "
                     f"gives {ours and ours.blocks}; load it with the recipe and tokenizers it was trained with"
                 )
 

@@ -1,4 +1,4 @@
-"""Starts: where a language model's weights come from. A start changes a freshly built model; a checkpoint needs none."""
+"""Starts: where a language model's weights come from. A start changes a freshly built model."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ class Fresh:
 
 @dataclass(frozen=True)
 class FromText:
-    """The weights of a text LM, for a model whose body is `TextBody` of the same folder.
+    """The weights of a text LM, for a model whose body is a `TextBody` of the same sizes.
 
     Where the model has the text stream, its symbols keep their embeddings and logits; every other symbol starts fresh,
     as wide as the text LM's own. Without it, only the body is kept: TWIST (Hassid et al. 2023, arXiv:2305.13009).
     The start vector is the embedding of the text LM's first symbol.
     """
 
-    folder: str
-    """In transformers' format, with weights as safetensors; nothing else is read."""
+    folder: str | None = None
+    """In transformers' format, with weights as safetensors; nothing else is read. None: the body's folder."""
     streams: tuple[str, ...] = ("text", "user.text")
     """The streams made of the text LM's symbols, in its order."""
 
@@ -67,8 +67,8 @@ class FromText:
         """
         body: Any = model.body
         if not isinstance(body, TextBodyModel):
-            raise BadInput(f"FromText needs the body TextBody({self.folder!r}), but got {type(body).__name__}; change one of them")
-        text = self._load()
+            raise BadInput(f"FromText needs a TextBody, but the body is {type(body).__name__}; change body or start")
+        text = self._load(self.folder or body.folder)
         table, out = text.get_input_embeddings(), text.get_output_embeddings()
         symbols = torch.arange(table.num_embeddings, device=table.weight.device)
         probe = [self._reference(text, symbols)] if self._places(model) else []
@@ -81,15 +81,15 @@ class FromText:
         for ids, logits in probe:
             self._verify(model, ids, logits)
 
-    def _load(self) -> Any:
+    def _load(self, folder: str) -> Any:
         auto = optional("transformers", "train", "a text language model's weights")
         try:
             model = auto.AutoModelForCausalLM.from_pretrained(
-                self.folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+                folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
             )
         except (OSError, ValueError) as wrong:
             raise BadInput(
-                f"the text LM in {self.folder!r} does not load ({str(wrong).splitlines()[0][:160]}); give a folder in "
+                f"the text LM in {folder!r} does not load ({str(wrong).splitlines()[0][:160]}); give a folder in "
                 "transformers' format with its weights as safetensors"
             ) from wrong
         return model.eval()
@@ -112,12 +112,13 @@ class FromText:
                 for place, stream, first, last in self._places(model):
                     if last - first > len(source):
                         raise BadInput(
-                            f"the stream {stream!r} has {last - first} symbols, but the text LM in {self.folder} only "
-                            f"{len(source)}; use the text tokenizer of that folder"
+                            f"the stream {stream!r} has {last - first} symbols, but the text LM has {len(source)}; "
+                            "use the text tokenizer of its folder"
                         )
                     if place == row:
                         weight[first:last] = source[: last - first]
-            model.embeddings[key(row)].weight[vocab.offset("pad")] = 0
+            embedding: Any = model.embeddings[key(row)]
+            embedding.weight[vocab.offset("pad")] = 0
 
     def _reference(self, text: Any, symbols: Tensor) -> tuple[Tensor, Tensor]:
         """A few symbols and what the text LM expects after each: long[S], float[S, V]."""
@@ -140,8 +141,8 @@ class FromText:
         theirs = logits[: len(ids), : last - first]
         if float((ours - theirs).abs().max()) > 1e-3 * float(theirs.abs().max().clamp(min=1)):
             raise BadInput(
-                f"the text LM in {self.folder} makes its logits in a way that {type(model.head).__name__} does not "
-                "(scaled, capped or biased), so its knowledge of text would be lost; take another text LM"
+                f"the text LM in {model.body.folder} makes its logits in a way that {type(model.head).__name__} does "
+                "not (scaled, capped or biased), so its knowledge of text would be lost; take another text LM"
             )
 
 

@@ -1,4 +1,4 @@
-"""Bodies from text language models, through transformers: any causal decoder in a local folder (OPT, LLaMA, Qwen, GPT-2, ...).
+"""Bodies from text language models, through transformers: causal decoders in local folders (OPT, LLaMA, Qwen, ...).
 
 The speech LM keeps its own embeddings, heads and start vector; only what lies between comes from transformers.
 """
@@ -37,7 +37,11 @@ class TextBody:
         return self if self.config is not None else replace(self, config=read_config(self.folder))
 
     def build(self) -> TextBodyModel:
-        """Raises BadInput: no such folder, or a model that is no causal decoder with positions and a key-value cache."""
+        """The body with random weights.
+
+        Raises:
+            BadInput: no such folder, or a model that is no causal decoder with positions and a key-value cache.
+        """
         auto = optional("transformers", "train", "a text language model's body")
         fields = json.loads(self.pinned().config or "{}")
         kind = fields.pop("model_type", None)
@@ -46,8 +50,8 @@ class TextBody:
             return TextBodyModel(auto.AutoModel.from_config(config, dtype=torch.float32), self.folder)
         except ValueError as wrong:
             raise BadInput(
-                f"the text LM in {self.folder} is of the kind {kind!r}, which this version of transformers cannot build "
-                f"({str(wrong).splitlines()[0][:120]}); take another text LM or upgrade transformers"
+                f"the text LM in {self.folder} is of the kind {kind!r}, which this version of transformers cannot "
+                f"build ({str(wrong).splitlines()[0][:120]}); take another text LM or upgrade transformers"
             ) from wrong
 
 
@@ -162,7 +166,9 @@ class TextBodyModel(nn.Module):
         """bool[B, S, T] and how far back each step looks -> what this decoder takes as its attention mask."""
         config = self.decoder.config
         window = getattr(config, "sliding_window", None)
-        kinds = set(getattr(config, "layer_types", None) or (["full_attention"] if window is None else ["sliding_attention"]))
+        kinds = set(
+            getattr(config, "layer_types", None) or (["full_attention"] if window is None else ["sliding_attention"])
+        )
         near = mask & (back < window) if window is not None else mask
         masks = {"full_attention": self._mask(mask, x), "sliding_attention": self._mask(near, x)}
         return masks if len(kinds) > 1 else masks[kinds.pop()]

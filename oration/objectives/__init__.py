@@ -1,5 +1,9 @@
 """Objectives: what training minimises."""
 
+from oration.objectives.cpc import Cpc
 from oration.objectives.cross_entropy import CrossEntropy, CrossEntropyModel
+from oration.objectives.frames import Augment, FrameCrossEntropy
+from oration.objectives.gan import Gan
+from oration.objectives.kmeans import KMeans
 
-__all__ = ["CrossEntropy", "CrossEntropyModel"]
+__all__ = ["Augment", "Cpc", "CrossEntropy", "CrossEntropyModel", "FrameCrossEntropy", "Gan", "KMeans"]

@@ -56,7 +56,9 @@ class CrossEntropyModel(nn.Module):
         self.blocks = tuple(dict.fromkeys(name for vocab in vocabs.values() for name, _ in vocab.blocks))
         for name in (*weights, *(stream for stream, _ in config.pads)):
             if name not in self.blocks:
-                raise BadInput(f"cross-entropy weighs the stream {name!r}, which the model does not have; it has {self.blocks}")
+                raise BadInput(
+                    f"cross-entropy weighs the stream {name!r}, which the model does not have; it has {self.blocks}"
+                )
         for row, vocab in enumerate(vocabs.values()):
             weight = torch.cat([torch.full((size,), float(weights.get(name, 1.0))) for name, size in vocab.blocks])
             block = torch.cat([torch.full((size,), self.blocks.index(name)) for name, size in vocab.blocks])
@@ -93,7 +95,9 @@ class CrossEntropyModel(nn.Module):
             nats = F.cross_entropy(logits[row][here].float(), true, reduction="none")
             weight: Tensor = self.get_buffer(f"weight{k}")[true]
             total, mass = total + (nats * weight).sum(), mass + weight.sum()
-            sums.index_add_(0, self.get_buffer(f"block{k}")[true], torch.stack((nats.detach(), torch.ones_like(nats)), 1))
+            sums.index_add_(
+                0, self.get_buffer(f"block{k}")[true], torch.stack((nats.detach(), torch.ones_like(nats)), 1)
+            )
         if not len(sequence):
             raise BadInput("a batch has no cell to predict; check the task's `predict` and the streams of its examples")
         found = [(name, s, n) for name, (s, n) in zip(self.blocks, sums.tolist(), strict=True) if n]

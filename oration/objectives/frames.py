@@ -17,6 +17,9 @@ from oration.core import BadInput, Loss, Spec
 class FrameEncoder(Protocol):
     """What an objective asks of an encoder of sound; `CausalEncoderModel` has it."""
 
+    rate: int
+    hop: int
+
     @property
     def dim(self) -> int: ...
 

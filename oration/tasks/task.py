@@ -1,4 +1,4 @@
-"""A task: which streams a language model sees, how they lie, and which it predicts. One object for training, scoring, generating."""
+"""A task: which streams a language model sees, how they lie on the grid, and which of them it predicts."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from oration.core import BadInput, Example, Grid, Operation, Spec, Vocab
-from oration.layouts import Layout
+from oration.layouts import Layout, vocabs
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """`asr` is two `Line`s of which the second is predicted; `continue` is one."""
+    """One object for training, scoring and generating: `asr` is two `Line`s of which the second is predicted."""
 
     name: str
     layout: Layout
@@ -47,6 +47,10 @@ class Task:
             known.update(operation.specs(known))
         return example
 
+    def vocabs(self, specs: Mapping[str, Spec], beside: Sequence[Task] = ()) -> dict[str, Vocab]:
+        """Row -> vocabulary, for this task's layout and those of other tasks of the same model."""
+        return vocabs((self.layout, *(task.layout for task in beside)), specs)
+
     def place(
         self,
         turns: Sequence[Example],
@@ -67,5 +71,6 @@ class Task:
         for need in operation.needs:
             if need not in have:
                 raise BadInput(
-                    f"{type(operation).__name__} of task {self.name!r} needs the {what} {need!r}; there are {sorted(have)}"
+                    f"{type(operation).__name__} of task {self.name!r} needs the {what} {need!r}, but there are only "
+                    f"{sorted(have)}; add a tokenizer that gives it"
                 )

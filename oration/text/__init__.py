@@ -1,0 +1,1 @@
+"""Phones and pieces of text. Knows no audio."""

@@ -39,7 +39,9 @@ def fold_arpabet(label: str) -> str:
         return plain
     if plain in ("", "SP", "SPN", "<SIL>", "<S>", "</S>", "PAU") or plain.startswith(("+", "[")):
         return SILENCE
-    raise BadInput(f"{label!r} is no ARPAbet phone; expected one of {', '.join(ARPABET)}, with or without stress 0 to 2")
+    raise BadInput(
+        f"{label!r} is no ARPAbet phone; expected one of {', '.join(ARPABET)}, with or without stress 0 to 2"
+    )
 
 
 def fold_timit(label: str) -> str:

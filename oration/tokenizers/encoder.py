@@ -11,10 +11,7 @@ It knows neither phones nor units; an objective trains it, `Units` cuts its feat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -24,30 +21,7 @@ from oration.audio.mel import LogMel
 from oration.core import BadInput
 from oration.nn.causal import CausalConv, shallow
 from oration.nn.transformer import TransformerStack
-
-
-class LiveFeatures(Protocol):
-    """Samples -> features, piece by piece."""
-
-    def push(self, samples: Tensor) -> Tensor:
-        """float[T] at the encoder's rate -> float[f, dim], the frames this piece completes."""
-        ...
-
-    def flush(self) -> Tensor:
-        """The rest, so that there are ceil(T / hop) in all. Afterwards it is ready for another recording."""
-        ...
-
-
-@contextmanager
-def at_rest(module: nn.Module) -> Iterator[None]:
-    """No dropout and no gradients inside; the module's mode is put back afterwards."""
-    training = module.training
-    module.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        module.train(training)
+from oration.tokenizers.live import at_rest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +157,7 @@ class CausalEncoderModel(nn.Module):
 
 
 class LiveEncoder:
-    """One recording through a `CausalEncoderModel`, in pieces of any length; at most `window` frames at once."""
+    """One recording through a `CausalEncoderModel`, in pieces of any length, two windows at most at once."""
 
     def __init__(self, model: CausalEncoderModel) -> None:
         self.model = model
@@ -196,7 +170,7 @@ class LiveEncoder:
         self.taken, self.given = 0, 0
         self.late = model.numbers.lookahead
         self.first, self.second = model.first.start(1), model.second.start(1)
-        self.cache = self.stack.cache(1, 2 * model.numbers.window)
+        self.cache = self.stack.cache(1, 3 * model.numbers.window)
 
     def push(self, samples: Tensor) -> Tensor:
         """float[T] -> float[f, dim]"""
@@ -204,7 +178,7 @@ class LiveEncoder:
         return self._push(samples)
 
     def _push(self, samples: Tensor) -> Tensor:
-        at_once = self.model.numbers.window * self.model.hop
+        at_once = 2 * self.model.numbers.window * self.model.hop
         with at_rest(self.model):
             pieces = [self._frames(piece) for piece in samples.to(self.model.mean.device).split(at_once)]
         out = torch.cat(pieces) if pieces else self.model.mean.new_zeros(0, self.model.dim)

@@ -25,7 +25,7 @@ class F0:
 
     >>> pitch = F0()
     >>> pitch.hertz(pitch.ids(np.array([0.0, 60.0, 200.0, 400.0]))).round(1)
-    array([  0. ,  60.9, 199.9, 394.1])
+    array([  0. ,  60.9, 199.3, 394.1])
     """
 
     bins: int = 64
@@ -41,7 +41,9 @@ class F0:
 
     def __post_init__(self) -> None:
         if self.bins < 1 or not 0 < self.floor < self.ceiling:
-            raise BadInput(f"F0 needs bins >= 1 and 0 < floor < ceiling, got {self.bins}, {self.floor}, {self.ceiling} Hz")
+            raise BadInput(
+                f"F0 needs bins >= 1 and 0 < floor < ceiling, got {self.bins}, {self.floor}, {self.ceiling} Hz"
+            )
 
     @classmethod
     def tiny(cls) -> F0:

@@ -6,14 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from oration.audio.mel import LogMel
-from oration.audio.resample import Resampler
-from oration.core import BadInput, Example, Spec, Stream, Waveform
-
-BLOCK = 20.0
-"""Seconds computed at once."""
+from oration.core import Example, Spec, Stream, Waveform
+from oration.tokenizers.live import AtRate, pieces
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +41,9 @@ class Mel:
         return [{self.stream: Stream.dense(np.concatenate(list(self._encode(wave))))} for wave in waves]
 
     def _encode(self, wave: Waveform) -> Iterator[np.ndarray]:
-        live, size = LiveMel(self), max(1, round(BLOCK * wave.rate))
-        for start in range(0, len(wave), size):
-            yield live.frames(Waveform(wave.samples[start : start + size], wave.rate))
-        yield live.last()
+        live = LiveMel(self)
+        yield from map(live.frames, pieces(wave))
+        yield live.rest()
 
     def live(self) -> LiveMel:
         """The streaming form, without delay."""
@@ -60,36 +55,23 @@ class LiveMel:
 
     def __init__(self, numbers: Mel) -> None:
         self.numbers, self.mel = numbers, numbers.logmel.live()
-        self.resampler: Resampler | None = None
+        self.sound = AtRate(numbers.rate)
 
     def frames(self, wave: Waveform) -> np.ndarray:
-        """A piece -> float32[f, bands].
+        """A piece -> float32[f, bands]"""
+        return self.mel.push(self.sound.push(wave)).numpy()
 
-        Raises:
-            BadInput: its rate differs from that of the piece before.
-        """
-        if self.resampler is None:
-            self.resampler = Resampler(wave.rate, self.numbers.rate)
-        if wave.rate != self.resampler.from_rate:
-            before = self.resampler.from_rate
-            raise BadInput(f"a live piece has {wave.rate} Hz, expected {before} Hz as those before; flush first")
-        return self._frames(self.resampler.push(wave.samples))
-
-    def _frames(self, samples: np.ndarray) -> np.ndarray:
-        return self.mel.push(torch.from_numpy(np.array(samples))).numpy()
-
-    def last(self) -> np.ndarray:
-        """The rest, float32[f, bands]. Afterwards it is ready for another recording."""
-        parts = [] if self.resampler is None else [self._frames(self.resampler.flush())]
-        self.resampler = None
-        return np.concatenate([*parts, self.mel.flush().numpy()])
+    def rest(self) -> np.ndarray:
+        """The last frames, float32[f, bands]. Afterwards it is ready for another recording."""
+        return np.concatenate([self.mel.push(self.sound.flush()).numpy(), self.mel.flush().numpy()])
 
     def push(self, wave: Waveform) -> list[Example]:
         """A piece at any rate, the same for all pieces of a recording."""
         return self._example(self.frames(wave))
 
     def flush(self) -> list[Example]:
-        return self._example(self.last())
+        """What is left. Afterwards it is ready for another recording."""
+        return self._example(self.rest())
 
     def _example(self, frames: np.ndarray) -> list[Example]:
         return [{self.numbers.stream: Stream.dense(frames)}] if len(frames) else []

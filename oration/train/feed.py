@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -74,7 +74,11 @@ class Crops:
     operations: tuple[Any, ...] = ()
     """Applied to a whole clip's streams before cutting (labels to frames, for instance)."""
 
+    def tiny(self) -> Crops:
+        return replace(self, seconds=0.4, batch=2)
+
     def specs(self, source: Source) -> dict[str, Spec]:
+        """All streams of the source and those that the operations add."""
         specs = dict(source.specs)
         for operation in self.operations:
             specs |= operation.specs(specs)
@@ -150,6 +154,9 @@ class Packed:
     batch: int = 8
     task: int = 0
     """Which task of the LM is trained."""
+
+    def tiny(self) -> Packed:
+        return replace(self, length=32, batch=2)
 
     def batches(self, source: Source, mix: Mix, seed: int, lm: Any) -> Callable[[int], Batch]:
         """A function step -> batch. An epoch is one draw of every clip, in an order of its own."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from oration.train.feed import Crops, Mix, Packed
@@ -28,3 +28,10 @@ class Train:
     dev_every: int = 250
     """Updates between measurements on held-out clips; 0 for none."""
     dev_batches: int = 8
+
+    def tiny(self) -> Train:
+        """Three updates on a little of any data."""
+        objective = type(self.objective).tiny() if hasattr(self.objective, "tiny") else self.objective
+        return replace(
+            self, objective=objective, feed=self.feed.tiny(), budget=Steps(3), data=Mix(), save_every=2, dev_every=2, dev_batches=1
+        )

@@ -1,0 +1,12 @@
+"""Streams to recordings: generators behind one promise, their discriminators, and the prosody that fills in what lacks."""
+
+from oration.vocoders.discriminators import MultiPeriod, MultiResolutionStft
+from oration.vocoders.griffin_lim import GriffinLim
+from oration.vocoders.prosody import Prosody, ProsodyModel
+from oration.vocoders.unit_hifigan import UnitHifiGan, UnitHifiGanModel
+from oration.vocoders.vocos import Vocos, VocosModel
+
+__all__ = [
+    "GriffinLim", "MultiPeriod", "MultiResolutionStft", "Prosody", "ProsodyModel", "UnitHifiGan", "UnitHifiGanModel", "Vocos",
+    "VocosModel",
+]  # fmt: skip

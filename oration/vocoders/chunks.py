@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,13 +20,18 @@ from oration.core import BadInput, Example, Specs, Stream, Waveform
 class Generator(Protocol):
     """What decoding in pieces asks of a model."""
 
+    needs: tuple[str, ...]
     specs: Specs
     repeats: Mapping[str, int]
-    """Stream -> frames per item (0: one item for the whole recording)."""
+    """Stream -> frames per item (0: one item for the whole recording), for `needs` and what `extend` adds."""
     reach: tuple[int, int]
     """How many frames before and after a frame its samples depend on."""
     hop: int
     rate: int
+
+    def extend(self, part: Example, memory: Any) -> tuple[Example, Any]:
+        """Add the streams that depend on all that went before; `memory` is None at first, then what was returned last."""
+        ...
 
     def sound(self, streams: Mapping[str, Tensor]) -> Tensor:
         """Streams of one recording, [1, items, ...] -> float[1, frames * hop]"""
@@ -59,6 +64,7 @@ class LiveDecoder:
         self._held: dict[str, Stream] = {}
         self._base = 0  # the frame at which the held items begin
         self._done = 0  # frames already turned into sound
+        self._memory: Any = None
 
     def push(self, x: Example) -> list[Waveform]:
         """More items of some or all streams -> the sound that they complete.
@@ -66,15 +72,18 @@ class LiveDecoder:
         Raises:
             BadInput: an item outside its stream's alphabet.
         """
-        for name in self._model.repeats:
+        for name in self._model.needs:
             if name in x:
                 x[name].verify(name, self._model.specs[name])
+        x, self._memory = self._model.extend(x, self._memory)
+        for name, n in self._model.repeats.items():
+            if name in x and (n or name not in self._held):
                 self._held[name] = _join(self._held.get(name), x[name])
         return self._run(last=False)
 
     def flush(self) -> list[Waveform]:
         """The sound of the last frames, as if nothing followed."""
-        missing = [name for name in self._model.repeats if name not in self._held]
+        missing = [name for name in self._model.needs if name not in self._held]
         if missing:
             raise BadInput(f"the vocoder needs the stream {missing[0]!r}, which never came; it got {sorted(self._held)}")
         return self._run(last=True)
@@ -121,11 +130,11 @@ def _join(old: Stream | None, new: Stream) -> Stream:
 
 def _same_length(model: Generator, example: Example) -> None:
     frames = {}
-    for name, n in model.repeats.items():
+    for name in model.needs:
         if name not in example:
             raise BadInput(f"the vocoder needs the stream {name!r}, but the example has only {sorted(example)}")
-        if n:
-            frames[name] = len(example[name]) * n
+        if model.repeats[name]:
+            frames[name] = len(example[name]) * model.repeats[name]
     shortest, longest = min(frames, key=frames.__getitem__), max(frames, key=frames.__getitem__)
     if frames[longest] - frames[shortest] > max(model.repeats.values()):
         seconds = {name: f"{frames[name] * model.hop / model.rate:.2f} s" for name in (shortest, longest)}

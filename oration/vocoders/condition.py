@@ -46,10 +46,7 @@ def smooth_table(size: int, dim: int) -> Tensor:
 
 
 class Condition(nn.Module):
-    """The sum of the embeddings of its streams, each repeated to the frame rate.
-
-    The sum loses nothing that a concatenation would keep: the generator's first layer is linear in it.
-    """
+    """The embeddings of its streams, each repeated to the frame rate and all added, or laid side by side."""
 
     def __init__(
         self,
@@ -58,10 +55,17 @@ class Condition(nn.Module):
         *,
         dim: int,
         frame_rate: Fraction,
+        beside: bool = False,
         ordered: tuple[str, ...] = ("f0",),
     ) -> None:
-        """`ordered` names the streams whose symbols are bins of a quantity: their embeddings start smooth."""
+        """Args:
+        dim: width of each stream's embedding.
+        beside: lay them side by side instead of adding them.
+        ordered: the streams whose symbols are bins of a quantity; their embeddings start smooth.
+        """  # noqa: D205
         super().__init__()
+        self.beside = beside
+        self.dim = dim * len(needs) if beside else dim
         self.repeats = repeats(needs, specs, frame_rate)
         self.tables = nn.ModuleDict()
         for name in needs:
@@ -84,7 +88,7 @@ class Condition(nn.Module):
                 streams long[B] or float[B, D].
         """
         frames = self.frames(streams)
-        total: Tensor | float = 0.0
+        parts = []
         valid: Tensor | None = None
         for name, n in self.repeats.items():
             value, table = streams[name], self.tables[name.replace(".", "/")]
@@ -95,6 +99,6 @@ class Condition(nn.Module):
                     valid = here if valid is None else valid * here
                 value = value.clamp_min(0)
             vectors = table(value)
-            total = total + (vectors.repeat_interleave(n, 1)[:, :frames] if n else vectors[:, None])
-        assert isinstance(total, Tensor)
+            parts.append(vectors.repeat_interleave(n, 1)[:, :frames] if n else vectors[:, None].expand(-1, frames, -1))
+        total = torch.cat(parts, -1) if self.beside else torch.stack(parts).sum(0)
         return (total, None) if valid is None else (total * valid, valid)

@@ -29,22 +29,20 @@ class Pitch(nn.Module):
         self.hertz: Tensor
         self.register_buffer("hertz", torch.cat((centres, torch.zeros(1))).float(), persistent=False)
 
-    def forward(self, ids: Tensor, before: Tensor | None = None) -> Tensor:
-        """long[B, F] -> float[B, F, 2]: the fundamental's phase at each frame, in turns from 0 to 1, and the frame's number.
-
-        Args:
-            before: float[B, 3], the last frame of what went before: its phase, number and Hz.
-        """
+    def run(self, ids: Tensor, before: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """long[B, F] -> float[B, F, 2]: the fundamental's phase at each frame, in turns from 0 to 1, and the frame's number;
+        and what the frames after these need to run on, to be passed as `before`: double[B, 3].
+        """  # noqa: D205
         hertz = self.hertz[ids.clamp_min(0)].double() * (ids >= 0)
         if before is None:
             before = hertz.new_tensor([[0.0, -1.0, 0.0]]).expand(len(ids), 3)
-        before = before.to(hertz)
         past = torch.cat((before[:, 2:], hertz[:, :-1]), 1)
         # the mean of two neighbours is what the phase advances by between their middles; a voice that begins has no past
         advance = torch.where(past > 0, (past + hertz) / 2, hertz) * (hertz > 0) / self.frame_rate
         turns = (before[:, :1] + advance.cumsum(1)) % 1
         number = (before[:, 1:2] + torch.arange(1, ids.shape[1] + 1, device=ids.device)) % NOISE_FRAMES
-        return torch.stack((turns, number), -1).float()
+        after = torch.stack((turns[:, -1], number[:, -1], hertz[:, -1]), 1)
+        return torch.stack((turns, number), -1).float(), after
 
 
 class ExcitedHead(nn.Module):
@@ -56,7 +54,9 @@ class ExcitedHead(nn.Module):
         self.out = nn.Linear(dim, 3 * (fft // 2 + 1))
         self.inverse = InverseStft(fft, hop)
         nn.init.normal_(self.out.weight, std=0.02)
-        nn.init.zeros_(self.out.bias)
+        with torch.no_grad():  # begin near the loudness of quiet speech
+            self.out.bias.zero_()[: fft // 2 + 1] = -3.0
+            self.out.bias[2 * (fft // 2 + 1) :] = -4.0
         self.noise: Tensor
         self.register_buffer("noise", self._noise(hop), persistent=False)
 

@@ -13,7 +13,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor, nn
 
-from oration.core import Example, Specs, Waveform
+from oration.core import Example, Specs, Stream, Waveform
 from oration.nn.convnext import ConvNeXtBlock, DepthwiseConv, share_ahead
 from oration.nn.istft import StftHead
 from oration.vocoders.chunks import LiveDecoder, decode
@@ -89,6 +89,7 @@ class VocosModel(nn.Module):
         else:
             pitch = Pitch(specs["f0"].size, *config.pitch, float(config.frame_rate))
             self.head = ExcitedHead(config.width, config.fft, config.hop, pitch)
+            self.repeats["f0.phase"] = 1
         across = self.head.inverse.reach
         span = sum((kernel - 1) * dilation for kernel, dilation in spans)
         self.reach = (span - sum(rights) + across, sum(rights) + across)
@@ -110,9 +111,19 @@ class VocosModel(nn.Module):
         if isinstance(self.head, StftHead):
             return self.head(x, valid)
         ids = streams["f0"].repeat_interleave(self.repeats["f0"], 1)[:, : x.shape[1]]
-        return self.head(x, ids, self.head.pitch(ids), valid)
+        phase = streams["f0.phase"][:, : x.shape[1]] if "f0.phase" in streams else self.head.pitch.run(ids)[0]
+        return self.head(x, ids, phase, valid)
 
     sound = forward
+
+    def extend(self, part: Example, memory: Tensor | None) -> tuple[Example, Tensor | None]:
+        """For decoding in pieces: adds the phase of the pitch, which runs on through a recording."""
+        if isinstance(self.head, StftHead) or "f0" not in part or not len(part["f0"]):
+            return part, memory
+        pitch = self.head.pitch
+        ids = torch.from_numpy(part["f0"].ids).to(pitch.hertz.device)[None].repeat_interleave(self.repeats["f0"], 1)
+        phase, memory = pitch.run(ids, memory)
+        return {**part, "f0.phase": Stream.dense(phase[0].cpu().numpy())}, memory
 
     def decode(self, examples: Sequence[Example]) -> list[Waveform]:
         """Examples with the streams it needs -> recordings. Memory does not grow with their length.

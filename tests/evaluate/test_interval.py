@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oration.core import BadInput
-from oration.evaluate.interval import Bootstrap, Estimate, plain, to_json
+from oration.evaluate.interval import UNSAVED, Bootstrap, Estimate, plain, to_json
 
 
 def test_the_mean_of_many_clips_has_the_textbook_interval():
@@ -106,7 +106,7 @@ def test_results_become_strict_json():
         names: tuple[str, ...]
         table: dict[str, float]
         counts: np.ndarray
-        cells: np.ndarray = field(repr=False)
+        cells: np.ndarray = field(metadata=UNSAVED)
 
     result = Result(Estimate(0.5, math.nan, math.nan, 1), ("ä",), {"x": np.float32(0.5)}, np.arange(2), np.zeros(3))
     back = json.loads(to_json(result))

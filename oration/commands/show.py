@@ -1,0 +1,244 @@
+"""`oration show`: what a recipe is made of. Parts are built without weights, so that a large one costs nothing."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from rich.console import Console
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from oration.audio.io import read
+from oration.commands.console import console, table
+from oration.core import TICKS, BadInput, Example, Spec, Stream
+from oration.layouts import delay, picture
+from oration.lms import LM
+from oration.model import SpeechLM
+from oration.recipe import Recipe, find
+from oration.tasks import Task
+
+
+def run(name: str, recording: Path | None, settings: tuple[str, ...]) -> None:
+    """Print everything that follows from a recipe, or from a model folder.
+
+    Raises:
+        BadInput: no such recipe or folder; or a recording without weights to encode it with.
+    """
+    folder = Path(name)
+    trained = folder.is_dir()
+    recipe = (SpeechLM.recipe_of(folder) if trained else find(name)).with_set(list(settings))
+    if recording is not None and not trained:
+        raise BadInput(
+            f"{name!r} is a recipe without weights, so it cannot encode {str(recording)!r}; "
+            "name a model folder instead, or leave the recording out"
+        )
+    model = SpeechLM(recipe, folder if trained else None)
+    out = console()
+    out.print(f"[bold]{recipe.name}[/]  {_first_line(recipe)}")
+    parts = dict(_parts(model))
+    example, seconds = _heard(model, recording) if recording else (invented(model.specs), 1.0)
+    _streams(out, model, example if recording else None, seconds)
+    for lm, task in _tasks(recipe):
+        _task(out, model, lm, task, example, seconds, str(recording) if recording else None)
+    _delays(out, model, parts)
+    _sizes(out, recipe, parts)
+    _training(out, recipe)
+
+
+def _first_line(recipe: Recipe) -> str:
+    """What the recipe's own module says of it; nothing for a recipe from elsewhere."""
+    try:
+        text = importlib.import_module(f"oration.recipes.{recipe.name}").__doc__ or ""
+    except ImportError:
+        return ""
+    return text.strip().splitlines()[0]
+
+
+def _heard(model: SpeechLM, recording: Path) -> tuple[Example, float]:
+    wave = read(recording, rate=model.rate, stop=30.0)
+    return model.encode([wave])[0], wave.seconds
+
+
+def invented(specs: dict[str, Spec], seconds: int = 1) -> Example:
+    """Streams that could be `seconds` of speech: symbols last two frames, or come 4 a second where there is no rate."""
+    example = {}
+    for name, spec in specs.items():
+        count = spec.length(seconds) if spec.rate else 4 * seconds
+        if spec.dim:
+            example[name] = Stream.dense(np.zeros((count, spec.dim)))
+        elif spec.rate:
+            example[name] = Stream(np.arange(count) // 2 % spec.size)
+        else:
+            example[name] = Stream(np.arange(count) % spec.size, np.arange(count) * (TICKS // 4))
+    return example
+
+
+def _streams(out: Console, model: SpeechLM, heard: Example | None, seconds: float) -> None:
+    rows = table("Streams", "stream", "given by", ">symbols", ">a second", ">bits/s")
+    given_once = {name for tokenizer in model.recipe.tokenizers if not tokenizer.needs for name in tokenizer.specs()}
+    for name, giver in _givers(model).items():
+        spec = model.specs[name]
+        size = f"{spec.dim} numbers" if spec.dim else str(spec.size)
+        rate = f"{float(spec.rate):g}" if spec.rate else ("once" if name in given_once else "varies")
+        bits = "" if spec.bits_per_second is None else f"{spec.bits_per_second:.0f}"
+        if not spec.rate and heard is not None and name in heard:
+            rate = f"{len(heard[name]) / seconds:.1f} here"
+        rows.add_row(name, giver, size, rate, bits)
+    out.print(rows)
+    out.print("[dim]bits/s: with all symbols equally likely; what is spoken costs less.[/]")
+
+
+def _givers(model: SpeechLM) -> dict[str, str]:
+    """Stream -> the part or operation that makes it."""
+    givers: dict[str, str] = {}
+    for tokenizer in model.recipe.tokenizers:
+        encoder = getattr(tokenizer, "encoder", None)
+        inside = f" of {type(encoder).__name__}" if encoder is not None else ""
+        givers |= dict.fromkeys(tokenizer.specs(), type(tokenizer).__name__ + inside)
+    for _, task in _tasks(model.recipe):
+        specs = dict(model.specs)
+        for operation in task.operations:
+            made = operation.specs(specs)
+            givers |= {name: type(operation).__name__ for name in made if name not in givers}
+            specs |= made
+    return givers
+
+
+def _tasks(recipe: Recipe) -> Iterator[tuple[LM, Task]]:
+    for lm in recipe.lms:
+        for task in lm.tasks:
+            yield lm, cast(Task, task)
+
+
+def _task(
+    out: Console, model: SpeechLM, lm: LM, task: Task, example: Example, seconds: float, recording: str | None
+) -> None:
+    out.print(f"\n[bold]Task {task.name!r} of {lm.name!r}[/], predicts {', '.join(task.predict)}")
+    rng = np.random.default_rng(0)
+    try:
+        prepared = task.prepare(example, model.specs, rng)
+        specs = task.specs(model.specs)
+        drawn = picture(task.layout, prepared, specs, width=out.width - 2)
+        steps = task.place([prepared], specs).steps / seconds
+    except BadInput as unfit:
+        out.print(f"  no picture: {unfit}")
+        return
+    what = f"the beginning of {recording}" if recording else "a second, were every sound two frames long"
+    out.print(f"  [dim]{what}[/]")
+    for line in drawn.splitlines():
+        out.print("  " + line, markup=False, no_wrap=True)
+    out.print(f"  {steps:.0f} steps a second; context {lm.context or 'unbounded'} steps"
+              f"{f' or about {lm.context / steps:.0f} s' if lm.context else ''}")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part without its weights, or why it cannot be built here."""
+
+    config: Any
+    module: nn.Module | None
+    trouble: str = ""
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers its file holds."""
+        return 0 if self.module is None else sum(tensor.numel() for tensor in self.module.state_dict().values())
+
+    @property
+    def delay(self) -> float:
+        """Seconds it looks ahead; 0 where it does not say."""
+        said = getattr(self.module, "delay", None)
+        if said is None:
+            encoder = getattr(self.module, "encoder", None)
+            numbers = getattr(encoder, "numbers", None)
+            said = getattr(numbers, "lookahead", 0) * getattr(encoder, "hop", 0) / getattr(encoder, "rate", 1)
+        return float(said)
+
+
+class _Weightless(TorchFunctionMode):
+    """Layers get their weights from `torch.empty`: that goes to the meta device. What is computed (windows) stays."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        if func is torch.empty and kwargs.get("device") is None:
+            kwargs["device"] = "meta"
+        return func(*args, **kwargs)
+
+
+def _parts(model: SpeechLM) -> Iterator[tuple[str, Part]]:
+    for name, config in model.configs.items():
+        if not hasattr(config, "build"):
+            yield name, Part(config, None)
+            continue
+        try:
+            with _Weightless():
+                module = config.build() if config in model.recipe.tokenizers else config.build(model.specs)
+            yield name, Part(config, module)
+        except (BadInput, RuntimeError, NotImplementedError) as trouble:
+            yield name, Part(config, None, str(trouble).splitlines()[0])
+
+
+def _delays(out: Console, model: SpeechLM, parts: dict[str, Part]) -> None:
+    """From the moment something is said to the first moment its answer could sound, computing not counted."""
+    rows: list[tuple[str, str, float | None]] = []
+    for tokenizer in model.recipe.tokenizers:
+        specs = tokenizer.specs()
+        rate = next((spec.rate for spec in specs.values() if spec.rate), None)
+        if rate is None or "wave" not in tokenizer.needs:
+            continue
+        name, frame = next(iter(specs)), 1 / float(rate)
+        if hasattr(parts[name].module or tokenizer, "live"):
+            rows.append((name, f"a frame of {1000 * frame:g} ms and what it looks ahead", frame + parts[name].delay))
+        else:
+            rows.append((name, "the whole recording: it is not live", None))
+    heard = max((seconds for _, _, seconds in rows if seconds), default=0.0)
+    placed = 0.0
+    for _, task in _tasks(model.recipe):
+        lags = [seconds for seconds in delay(task.layout, task.specs(model.specs)).values() if seconds]
+        placed = max(placed, *lags, 0.0)
+        rows.append((task.name, "the layout", max(lags, default=0.0)))
+    spoken = parts["vocoder"].delay if "vocoder" in parts else 0.0
+    if "vocoder" in parts:
+        rows.append(("vocoder", "what it looks ahead", spoken))
+    if not rows:
+        return
+    shown = table("Delay", "part", "waits for", ">ms")
+    why = "the slowest live tokenizer, the layout, the vocoder; computing comes on top"
+    for part, reason, seconds in (*rows, ("together", why, heard + placed + spoken)):
+        shown.add_row(part, reason, "" if seconds is None else f"{1000 * seconds:.0f}")
+    out.print(shown)
+
+
+def _sizes(out: Console, recipe: Recipe, parts: dict[str, Part]) -> None:
+    rows = table("Parts", "part", "is", ">numbers", ">MB")
+    width = 2 if recipe.weights == "float16" else 4
+    total = 0
+    for name, part in parts.items():
+        if part.trouble:
+            rows.add_row(name, type(part.config).__name__, f"not known here: {part.trouble}", "")
+            continue
+        if part.module is None:
+            rows.add_row(name, type(part.config).__name__, "none", "")
+            continue
+        total += part.numbers
+        rows.add_row(name, type(part.config).__name__, f"{part.numbers:,}", f"{part.numbers * width / 1e6:.1f}")
+    rows.add_row("together", f"stored as {recipe.weights}", f"{total:,}", f"{total * width / 1e6:.1f}", style="bold")
+    out.print(rows)
+
+
+def _training(out: Console, recipe: Recipe) -> None:
+    if not recipe.training:
+        return
+    rows = table("Training", "part", "objective", ">updates", "data")
+    for stage in recipe.training:
+        data = ", ".join(f"{share:.0%} {name}" for name, share in stage.data.corpora.items()) or "everything"
+        rows.add_row(stage.part, type(stage.objective).__name__, f"{stage.budget.steps:,}", data)
+    out.print(rows)

@@ -1,0 +1,83 @@
+"""`oration reply`, `encode` and `decode`: one file in, one file out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from oration.audio.io import FORMATS, info, read, write
+from oration.commands import streams_file
+from oration.core import BadInput
+from oration.generate.sampler import Sampler
+from oration.model import SpeechLM
+
+PROMPT = 60.0
+"""Seconds at the end of a recording that `reply` hears: memory does not grow with the file."""
+
+
+def check_out(path: Path, kinds: tuple[str, ...], overwrite: bool) -> None:
+    """Refuse an output file before any work is done for it.
+
+    Raises:
+        BadInput: an unknown suffix, a folder that is not there, or a file that would be lost.
+    """
+    if path.suffix.lower() not in kinds:
+        raise BadInput(f"--out {str(path)!r} ends in {path.suffix!r}, expected one of {', '.join(kinds)}; rename it")
+    if not path.parent.is_dir():
+        raise BadInput(f"--out {str(path)!r}: the folder {str(path.parent)!r} does not exist; make it first")
+    if path.exists() and not overwrite:
+        raise BadInput(f"--out {str(path)!r} exists; choose another name, or add --overwrite to replace it")
+
+
+def reply(
+    recording: Path,
+    out: Path,
+    model: Path | None,
+    seconds: float,
+    temperature: float,
+    top_k: int,
+    seed: int,
+    voice: str | None,
+    overwrite: bool,
+) -> None:
+    """Continue a recording and write prompt and continuation."""
+    check_out(out, tuple(FORMATS), overwrite)
+    if not 0 < seconds <= 600:
+        raise BadInput(f"--seconds {seconds}: expected a length above 0 and up to 600 s; give e.g. 5")
+    sampler = Sampler(temperature=temperature, top_k=top_k)
+    lm = SpeechLM.load(model)
+    length = info(recording).seconds
+    prompt = read(recording, rate=lm.rate, start=max(0.0, length - PROMPT))
+    if length > PROMPT:
+        print(f"{recording} lasts {length:.0f} s; its last {PROMPT:.0f} s are continued", file=sys.stderr)
+    answer = lm.reply(prompt, seconds=seconds, sampler=sampler, seed=seed, voice=voice)
+    write(answer.wave, out, overwrite=overwrite)
+    spent = ", ".join(f"{name} {took:.2f} s" for name, took in answer.timings.items())
+    print(f"{out}: {answer.wave.seconds:.1f} s, of which {answer.continuation.seconds:.1f} s are new ({spent})")
+
+
+def encode(recording: Path, out: Path, model: Path | None, overwrite: bool) -> None:
+    """Write the streams of a recording."""
+    check_out(out, streams_file.KINDS, overwrite)
+    lm = SpeechLM.load(model)
+    wave = read(recording, rate=lm.rate)
+    example = lm.encode([wave])[0]
+    streams_file.save(out, example, lm.specs, lm.recipe.name, overwrite=overwrite)
+    print(f"{out}: {wave.seconds:.1f} s as {', '.join(f'{len(stream)} {name}' for name, stream in example.items())}")
+
+
+def decode(streams: Path, out: Path, model: Path | None, voice: str | None, overwrite: bool) -> None:
+    """Write the recording that streams stand for."""
+    check_out(out, tuple(FORMATS), overwrite)
+    example, recipe = streams_file.load(streams)
+    lm = SpeechLM.load(model)
+    for name, stream in example.items():
+        if name not in lm.specs:
+            raise BadInput(
+                f"{str(streams)!r} (recipe {recipe!r}) holds the stream {name!r}, which {lm.recipe.name!r} does not "
+                "have; decode it with the model that made it (--model)"
+            )
+        stream.verify(name, lm.specs[name])
+    wave = lm.decode([example], voice=voice)[0]
+    write(wave, out, overwrite=overwrite)
+    print(f"{out}: {wave.seconds:.1f} s at {wave.rate} Hz")
