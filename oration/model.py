@@ -29,7 +29,10 @@ DEFAULT = Path(__file__).parent / "pocket"
 
 
 class SpeechLM:
-    """The parts of a recipe, built when first asked for, with weights from `folder` where it has them."""
+    """The parts of a recipe, built when first asked for, with weights from `folder` where it has them.
+
+    On the device "meta" parts have sizes but no weights, which is enough to count them.
+    """
 
     def __init__(self, recipe: Recipe, folder: Path | None = None, *, device: str = "cpu") -> None:
         self.recipe, self.folder, self.device = recipe, folder, torch.device(device)
@@ -86,13 +89,14 @@ class SpeechLM:
         if not hasattr(config, "build"):
             return config
         torch.manual_seed(zlib.crc32(name.encode()))
-        module: nn.Module = config.build() if config in self.recipe.tokenizers else config.build(self.specs)
+        with torch.device(self.device):
+            module: nn.Module = config.build() if config in self.recipe.tokenizers else config.build(self.specs)
         path = None if self.folder is None else self.folder / f"{name}.safetensors"
-        if path is not None and path.is_file():
+        if path is not None and path.is_file() and self.device.type != "meta":
             if isinstance(module, LanguageModel) and (saved := about(path).get("vocabs")):
                 module.check_vocabs({row: Vocab(tuple(map(tuple, blocks))) for row, blocks in json.loads(saved).items()})
             load_part(module, path)
-        return module.to(self.device).eval()
+        return module.eval()
 
     def needs(self, stage: Train) -> tuple[str, ...]:
         """The streams of a recording that a training stage reads."""

@@ -37,10 +37,10 @@ def _mel_to_hertz(mel: Tensor) -> Tensor:
 @lru_cache(maxsize=32)
 def mel_filters(rate: int, bands: int, fft: int) -> Tensor:
     """float[fft // 2 + 1, bands]: triangles from 0 Hz to half of `rate`, each of area 1 (in Hz)."""
-    top = _hertz_to_mel(torch.tensor(rate / 2, dtype=torch.float64))
-    edges = _mel_to_hertz(torch.linspace(0, float(top), bands + 2, dtype=torch.float64))
+    top = _hertz_to_mel(torch.tensor(rate / 2, dtype=torch.float64, device="cpu"))
+    edges = _mel_to_hertz(torch.linspace(0, float(top), bands + 2, dtype=torch.float64, device="cpu"))
     low, peak, high = edges[:-2], edges[1:-1], edges[2:]
-    hertz = torch.linspace(0, rate / 2, fft // 2 + 1, dtype=torch.float64)[:, None]
+    hertz = torch.linspace(0, rate / 2, fft // 2 + 1, dtype=torch.float64, device="cpu")[:, None]
     triangles = torch.minimum((hertz - low) / (peak - low), (high - hertz) / (high - peak)).clamp(min=0)
     return (triangles * 2 / (high - low)).float()
 
@@ -48,7 +48,7 @@ def mel_filters(rate: int, bands: int, fft: int) -> Tensor:
 @lru_cache(maxsize=32)
 def hann(size: int) -> Tensor:
     """Periodic Hann window, float[size]."""
-    return torch.hann_window(size, periodic=True)
+    return torch.hann_window(size, periodic=True, device="cpu")
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ class PocketSphinx:
         return f"pocketsphinx {version('pocketsphinx')}, its own en-us model"
 
     def transcribe(self, waves: Sequence[Waveform]) -> list[str]:
-        """Text of each recording, any rate; an empty or silent one gives an empty text."""
+        """Text of each recording, any rate; one below 0.1 s gives an empty text."""
         pcm = [_pcm(wave) for wave in waves]
         if self.workers < 2 or len(pcm) < 2:
             return [_hear(part) for part in pcm]
@@ -87,7 +87,7 @@ def _decoder() -> Any:
 
 
 def _hear(pcm: bytes) -> str:
-    if len(pcm) < RATE // 5:  # 0.1 s: less than a frame of features would make it fail
+    if len(pcm) < RATE // 5:  # 0.1 s of two-byte samples, too short for any word
         return ""
     decoder = _decoder()
     decoder.start_utt()

@@ -86,7 +86,7 @@ def voices(waves: Sequence[Waveform]) -> np.ndarray:
     rows = []
     for number, wave in enumerate(waves):
         samples = resample(wave, RATE).samples
-        spoken = prepare(samples) if len(samples) else samples
+        spoken = prepare(samples) if samples.any() else samples
         # Its voice detector may throw away all of a short or quiet clip.
         spoken = spoken if len(spoken) >= RATE // 4 else samples
         if not len(spoken):

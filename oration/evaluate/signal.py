@@ -131,7 +131,7 @@ def _scores(
     copies: Sequence[Waveform],
     bootstrap: Bootstrap | None,
 ) -> Aligned:
-    scores = tuple(measure(one, two) for one, two in pairs(references, copies))
+    scores = tuple(measure(one, two) if one.any() and two.any() else None for one, two in pairs(references, copies))
     known = [score for score in scores if score is not None]
     if not known:
         raise BadInput(f"{name} refused all {len(scores)} clips; they hold too little speech for it")

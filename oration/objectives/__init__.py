@@ -5,5 +5,6 @@ from oration.objectives.cross_entropy import CrossEntropy, CrossEntropyModel
 from oration.objectives.frames import Augment, FrameCrossEntropy
 from oration.objectives.gan import Gan
 from oration.objectives.kmeans import KMeans
+from oration.objectives.prosody import ProsodyLoss
 
-__all__ = ["Augment", "Cpc", "CrossEntropy", "CrossEntropyModel", "FrameCrossEntropy", "Gan", "KMeans"]
+__all__ = ["Augment", "Cpc", "CrossEntropy", "CrossEntropyModel", "FrameCrossEntropy", "Gan", "KMeans", "ProsodyLoss"]

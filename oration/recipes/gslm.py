@@ -2,7 +2,8 @@
 
 CPC units with repeats merged, a decoder-only Transformer, a unit vocoder.
 Values: fairseq, examples/textless_nlp/gslm/ulm/README.md and its architecture transformer_lm_big. The paper's encoders saw
-6,000 hours; ours is the CPC of `units_cpc`. The paper's vocoder was Tacotron 2 with WaveGlow; here Polyak et al. 2021.
+6,000 hours; ours is the CPC of `units_cpc`. A gated feed-forward of 2736 has as many weights as the paper's 4096. The
+vocoder there was Tacotron 2 with WaveGlow; here it is that of Polyak et al. 2021.
 """
 
 from dataclasses import replace
@@ -29,7 +30,7 @@ recipe = replace(
         LM(
             name="ulm",
             tasks=(keep_talking,),
-            body=Transformer(layers=12, dim=1024, heads=16, ffn=4096, dropout=0.1),
+            body=Transformer(layers=12, dim=1024, heads=16, ffn=2736, dropout=0.1),
             start=Fresh(),
             context=3072,
         ),

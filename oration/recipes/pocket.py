@@ -23,7 +23,7 @@ encoder = Train(
     objective=FrameCrossEntropy(),
     optimizer=AdamW(lr=1e-3),
     schedule=Cosine(warmup=200),
-    budget=Steps(7000),
+    budget=Steps(6000),
 )
 clusters = Train(
     part="units",

@@ -1,6 +1,7 @@
 """Each way a file can be bad gets one sentence, and nothing is lost or half-written."""
 
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -17,7 +18,7 @@ NOISE = Waveform(np.random.default_rng(0).uniform(-1, 1, 64000).astype(np.float3
 
 def one_sentence(said: str, *parts: str) -> None:
     assert "\n" not in said
-    assert ". " not in said
+    assert not re.search(r"\. [A-Z]", said), said
     assert not said.endswith(".")
     assert any(mark in said for mark in (";", "expected")), said
     for part in parts:
@@ -150,7 +151,9 @@ print(seconds, peak() - before)
 def test_two_hours_in_bounded_memory(tmp_path):
     """230 MB of samples; a minute of it and two hours of it need the same memory."""
     path, size = tmp_path / "long.wav", 2 * 3600 * 16000 * 2
-    header = b"RIFF" + struct.pack("<I", 36 + size) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 16000, 32000, 2, 16)
+    header = (
+        b"RIFF" + struct.pack("<I", 36 + size) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 16000, 32000, 2, 16)
+    )
     path.write_bytes(header + b"data" + struct.pack("<I", size))
     os.truncate(path, 44 + size)  # a hole in the file: two hours of silence that take no place
     done = subprocess.run([sys.executable, "-c", MEASURE, str(path)], capture_output=True, text=True, check=True)

@@ -80,7 +80,11 @@ def test_other_rates_are_resampled_on_request(tmp_path, voice, rate):
 
 
 def test_silence_clipping_and_one_sample_are_recordings(tmp_path):
-    for name, samples in {"silence": np.zeros(1600), "clipped": np.sign(np.sin(np.arange(1600))), "one": [0.25]}.items():
+    for name, samples in {
+        "silence": np.zeros(1600),
+        "clipped": np.sign(np.sin(np.arange(1600))),
+        "one": [0.25],
+    }.items():
         path = write(Waveform(np.asarray(samples), 16000), tmp_path / f"{name}.wav")
         again = read(path, rate=16000)
         np.testing.assert_allclose(again.samples, samples, atol=1e-4)
@@ -108,7 +112,10 @@ def files(tmp_path_factory, voice):
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.sampled_from([8000, 16000, 22050, 44100]), st.sampled_from([None, 8000, 16000, 24000]), st.floats(0.01, 2), st.booleans()
+    st.sampled_from([8000, 16000, 22050, 44100]),
+    st.sampled_from([None, 8000, 16000, 24000]),
+    st.floats(0.01, 2),
+    st.booleans(),
 )
 def test_blocks_make_up_what_read_gives(files, source, rate, seconds, part):
     span = {"start": 0.25, "stop": 1.25} if part else {}
