@@ -71,11 +71,13 @@ class Recipe:
 
 
 def _tiny(part: Any) -> Any:
-    """The smallest of the part's kind that reads and gives the same streams."""
+    """The smallest of the part's kind that reads and gives the same streams, with parts inside it at their smallest too."""
     if not hasattr(part, "tiny"):
         return part
-    kept = {name: getattr(part, name) for name in ("needs", "stream") if name in (f.name for f in fields(part))}
-    return replace(type(part).tiny(), **kept)
+    values = {f.name: getattr(part, f.name) for f in fields(part)}
+    kept = {name: values[name] for name in ("needs", "stream", "names") if name in values}
+    inner = {name: _tiny(value) for name, value in values.items() if hasattr(value, "tiny")}
+    return replace(type(part).tiny(), **kept, **inner)
 
 
 def names() -> list[str]:

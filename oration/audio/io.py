@@ -146,7 +146,7 @@ def _pieces(
 
 
 def _stored(samples: np.ndarray, subtype: str) -> np.ndarray:
-    """Samples as the encoder takes them. libsndfile would round 16 bits down; to the nearest, a second copy is exact."""
+    """Samples as the encoder takes them. libsndfile would round 16 bits down; rounded here, a second copy is exact."""
     if subtype != "PCM_16":
         return np.clip(samples, -1, 1)
     return np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -118,7 +119,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     yield number, row
     except OSError as failure:
         raise reason(failure, path) from failure
-    except ValueError as failure:
+    except (ValueError, EOFError, zlib.error) as failure:
         raise BadInput(
             f"{str(path)!r} is not JSON lines ({failure}), expected one JSON object a line; "
             "see docs/data.md for the fields, and write it again"
@@ -169,7 +170,7 @@ def row(clip: Clip, folder: Path) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "id": clip.id,
         "path": path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix(),
-        "duration_s": round(clip.seconds, 6),
+        "duration_s": round(clip.seconds, 9),
         "split": clip.split,
         "speaker": clip.speaker,
         "text": clip.text,
@@ -180,12 +181,12 @@ def row(clip: Clip, folder: Path) -> dict[str, Any]:
         fields |= {"start": clip.start, "stop": clip.stop}
     for name, spans in (("words", clip.words), ("phones", clip.phones)):
         if spans:
-            fields[name] = [[round(start, 6), round(stop, 6), label] for start, stop, label in spans]
+            fields[name] = [[round(start, 9), round(stop, 9), label] for start, stop, label in spans]
     return fields
 
 
 def write_manifest(clips: Iterable[Clip], path: Path | str) -> Path:
-    """Write a manifest, complete or not at all. Times are kept to the microsecond.
+    """Write a manifest, complete or not at all. Times are kept to the nanosecond.
 
     Raises:
         BadInput: the place is missing, closed to us or full.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections import Counter
@@ -155,7 +156,7 @@ def examine(job: tuple[Clip, bool]) -> Checked:
         seconds = sum(block.seconds for block in blocks(clip.path, start=clip.start, stop=clip.stop))
     except BadInput as why:
         return Checked(0.0, Alignment(refused=str(why), unreadable=True))
-    return Checked(round(seconds, 6), align_clip(clip) if aligning else Alignment())
+    return Checked(round(seconds, 9), align_clip(clip) if aligning else Alignment())
 
 
 def _key(fields: dict[str, Any], aligning: bool) -> str:
@@ -183,10 +184,19 @@ def _kept(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _append(path: Path) -> TextIO:
+    """A journal to add to, for this process alone until it is closed."""
     try:
-        return path.open("a", encoding="utf-8")
+        journal = path.open("a", encoding="utf-8")
     except OSError as failure:
         raise reason(failure, path) from failure
+    try:
+        fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as failure:
+        journal.close()
+        raise BadInput(
+            f"{str(path)!r} is being written by another run; wait for it or prepare into another folder"
+        ) from failure
+    return journal
 
 
 def _note(journal: TextIO, line: dict[str, Any]) -> None:

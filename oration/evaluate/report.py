@@ -307,7 +307,8 @@ def _table(table: Table) -> str:
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
     return (
         f'<div class="table" tabindex="0" role="region" aria-label="{escape(table.caption)}"><table>'
-        f"<caption>{escape(table.caption)}</caption>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>{note}\n"
+        f"<caption>{escape(table.caption)}</caption>\n<thead><tr>{heads}</tr></thead>\n"
+        f"<tbody>\n{rows}</tbody></table></div>{note}\n"
     )
 
 
@@ -323,7 +324,8 @@ def _plot(plot: Plot) -> str:
     )
     drawn = plot_svg(plot.lines, plot.levels, plot.x_label, plot.y_label, label=said)
     keys = "".join(f'<li class="c{n % 6}">{escape(line.label)}</li>' for n, line in enumerate(plot.lines))
-    return f'<figure class="chart"><figcaption>{escape(plot.caption)}</figcaption>{drawn}<ul class="legend">{keys}</ul></figure>\n'
+    caption = f"<figcaption>{escape(plot.caption)}</figcaption>"
+    return f'<figure class="chart">{caption}{drawn}<ul class="legend">{keys}</ul></figure>\n'
 
 
 def _timings(timings: Timings) -> str:
@@ -334,7 +336,8 @@ def _timings(timings: Timings) -> str:
         factor = f"{seconds / audio:.3f} × real time" if audio else ""
         rows += (
             f'<tr><th scope="row">{escape(stage)}</th><td><span class="value">{seconds:.2f} s</span></td>'
-            f'<td class="bar"><span style="width:{100 * seconds / longest:.1f}%"></span></td><td class="text">{factor}</td></tr>\n'
+            f'<td class="bar"><span style="width:{100 * seconds / longest:.1f}%"></span></td>'
+            f'<td class="text">{factor}</td></tr>\n'
         )
     total = sum(timings.stages.values())
     foot = f'<tr><th scope="row">all</th><td><span class="value">{total:.2f} s</span></td><td></td><td></td></tr>'

@@ -1,6 +1,5 @@
 """The mel is causal, live equals offline, and it agrees with an independent calculation."""
 
-import librosa
 import numpy as np
 import pytest
 import torch
@@ -14,8 +13,8 @@ MELS = (LogMel(), LogMel(rate=24000, bands=100, window=1024, hop=256, fft=1024),
 
 
 def slow(mel: LogMel, samples: np.ndarray) -> np.ndarray:
-    """The definition, frame by frame, with librosa's filters."""
-    filters = librosa.filters.mel(sr=mel.rate, n_fft=mel.fft, n_mels=mel.bands)
+    """The definition, frame by frame."""
+    filters = mel_filters(mel.rate, mel.bands, mel.fft).T.numpy()
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(mel.window) / mel.window)
     frames = -(-len(samples) // mel.hop)
     padded = np.concatenate([np.zeros(mel.window), samples, np.zeros(frames * mel.hop - len(samples))])
@@ -35,6 +34,7 @@ def test_it_is_what_its_docstring_says(mel, length):
 
 @pytest.mark.parametrize("mel", MELS)
 def test_filters_are_slaneys(mel):
+    librosa = pytest.importorskip("librosa")
     ours = mel_filters(mel.rate, mel.bands, mel.fft).T.numpy()
     np.testing.assert_allclose(ours, librosa.filters.mel(sr=mel.rate, n_fft=mel.fft, n_mels=mel.bands), atol=1e-6)
 
@@ -46,9 +46,7 @@ def test_live_equals_offline(mel, lengths, seed):
     live = mel.live()
     for _ in range(2):  # after a flush it is as new
         pieces = [live.push(piece) for piece in samples.split(lengths)]
-        for piece, heard in zip(pieces, np.cumsum(lengths), strict=True):
-            assert piece.shape[1] == mel.bands
-        assert sum(map(len, pieces)) == heard // mel.hop  # nothing waits that could be known
+        assert sum(map(len, pieces)) == sum(lengths) // mel.hop  # nothing waits that could be known
         torch.testing.assert_close(torch.cat([*pieces, live.flush()]), mel(samples), atol=1e-4, rtol=0)
 
 
@@ -94,10 +92,9 @@ def test_impossible_numbers_are_refused(wrong):
 
 
 def test_mfcc_is_an_orthonormal_dct():
-    from scipy.fft import dct
-
+    fft = pytest.importorskip("scipy.fft")
     frames = torch.randn(2, 7, 80)
-    np.testing.assert_allclose(mfcc(frames, 13), dct(frames.numpy(), norm="ortho")[..., :13], atol=1e-5)
+    np.testing.assert_allclose(mfcc(frames, 13), fft.dct(frames.numpy(), norm="ortho")[..., :13], atol=1e-5)
 
 
 def test_deltas_are_slopes_of_the_past():

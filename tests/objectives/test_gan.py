@@ -36,7 +36,7 @@ def step(objective, part, optimizers, data, progress):
     return seen
 
 
-def start(config, gan, lr=2e-3):
+def start(config, gan, lr=4e-3):
     torch.manual_seed(0)
     part = config.build(SPECS)
     objective = gan.build(part, SPECS)
@@ -47,7 +47,7 @@ def start(config, gan, lr=2e-3):
 @pytest.mark.parametrize("config", [Vocos.tiny(), replace(Vocos.tiny(), pitch=None), UnitHifiGan.tiny()])
 def test_a_few_steps_bring_the_sound_nearer(config):
     part, objective, optimizers = start(config, Gan.tiny())
-    losses = [float(step(objective, part, optimizers, batch(), 0.0)["model"].total) for _ in range(25)]
+    losses = [float(step(objective, part, optimizers, batch(), 0.0)["model"].total.detach()) for _ in range(25)]
     assert losses[-1] < 0.85 * losses[0]
 
 
@@ -74,12 +74,12 @@ def test_each_loss_touches_its_own_group_only():
 
 
 def test_the_critics_learn_to_tell_them_apart():
-    part, objective, optimizers = start(Vocos.tiny(), Gan.tiny())
+    part, objective, optimizers = start(Vocos.tiny(), Gan.tiny(), lr=1e-2)
     losses = []
     for _ in range(15):
         for group, loss in objective.losses(part, batch(), 0.9):
             if group == "critic":
-                losses.append(float(loss.total))
+                losses.append(float(loss.total.detach()))
                 optimizers[group].zero_grad()
                 loss.total.backward()
                 optimizers[group].step()

@@ -5,15 +5,20 @@ import pytest
 from oration.core import BadInput
 from oration.text.phones import ARPABET, INDEX, PHONES, SILENCE, fold_39, fold_arpabet, fold_flite, fold_timit
 
-TIMIT = """iy ih eh ey ae aa aw ay ah ao oy ow uh uw ux er ax ix axr ax-h jh ch b d g p t k dx s sh z zh f th v dh m n ng em nx
-en eng l r w y hh hv el bcl dcl gcl pcl tcl kcl q pau epi h#""".split()
-FLITE = """aa ae ah ao aw ax ay b ch d dh eh er ey f g hh ih iy jh k l m n ng ow oy p pau r s sh t th uh uw v w y z
-zh""".split()
+# fmt: off
+TIMIT = {
+    "iy", "ih", "eh", "ey", "ae", "aa", "aw", "ay", "ah", "ao", "oy", "ow", "uh", "uw", "ux", "er", "ax", "ix", "axr",
+    "ax-h", "jh", "ch", "b", "d", "g", "p", "t", "k", "dx", "s", "sh", "z", "zh", "f", "th", "v", "dh", "m", "n", "ng",
+    "em", "nx", "en", "eng", "l", "r", "w", "y", "hh", "hv", "el", "bcl", "dcl", "gcl", "pcl", "tcl", "kcl", "q", "pau",
+    "epi", "h#",
+}
+# fmt: on
+FLITE = {"pau", "ax", *(phone.lower() for phone in ARPABET)}
 
 
 def test_the_inventory():
     assert len(ARPABET) == len(set(ARPABET)) == 39
-    assert PHONES == (SILENCE, *ARPABET)
+    assert (SILENCE, *ARPABET) == PHONES
     assert INDEX[SILENCE] == 0
     assert [PHONES[INDEX[phone]] for phone in PHONES] == list(PHONES)
 
