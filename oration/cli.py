@@ -15,6 +15,8 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional, UseAppendAction, arg
 
+from oration.commands import threads
+
 DESCRIPTION = """Speech Language Models: speech and text in, speech and text out.
 
 Mistakes are told in one sentence; with --debug anywhere on the line, the whole traceback comes with it."""
@@ -231,22 +233,9 @@ def doctor() -> None:
     sys.exit(run())
 
 
-def cores() -> int:
-    """How many processors this process may use: those it is bound to, or fewer where a container rations them."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        count = min(count, max(1, -(-int(quota) // int(period))))
-    except (OSError, ValueError):
-        pass  # no such ration on this system
-    return count
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """The program `oration`. Exit codes: 0, 2 for a mistake of the user's, 1 for one of ours, 130 after Ctrl-C."""
-    # Half the cores unless the user says otherwise: where something else runs, a thread that waits for a busy core
-    # holds up all others. It must be set before the first import of torch.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // 2)))
+    threads.limit()
     warnings.filterwarnings("ignore", message="pkg_resources")  # pyworld's, which the user cannot mend
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given

@@ -15,11 +15,11 @@ import torch
 from rich.console import Console
 
 import oration
-from oration.audio.atomic import replace_file
 from oration.audio.io import info, read
 from oration.commands.console import console
 from oration.commands.folder import fresh
 from oration.core import BadInput, Example, Waveform
+from oration.core.files import replace_file
 from oration.data.manifest import read_manifest
 from oration.generate import Sampler
 from oration.model import Reply, SpeechLM
@@ -87,7 +87,9 @@ def run(recordings: Sequence[Path], out: Path, folder: Path | None, seed: int) -
             replies[temperature] = model.reply(prompt, seconds=SECONDS, sampler=sampler, seed=seed)
     with stage("write the page"):
         target = fresh(out)
-        replace_file(target / "demo.json", (json.dumps(figures(model, heard, replies, stage), indent=1) + "\n").encode())
+        replace_file(
+            target / "demo.json", (json.dumps(figures(model, heard, replies, stage), indent=1) + "\n").encode()
+        )
     stage.out.print(f"\n{(target / 'index.html').resolve()}", markup=False, no_wrap=True)
     return target / "index.html"
 

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from oration.core import BadInput, dumps
-from oration.data.material import Material, version_of
+from oration.core.files import replace_file
 from oration.data.manifest import Clip, read_manifest
+from oration.data.material import Material, version_of
 from oration.model import SpeechLM
 from oration.recipe import Recipe
-from oration.train.checkpoint import write_text
 from oration.train.feed import Packed
 from oration.train.loop import Loop
 from oration.train.progress import Progress
@@ -41,12 +41,13 @@ def fit(recipe: Recipe, data: Path, out: Path, *, part: str | None = None, devic
             continue
         model = SpeechLM(recipe, out)
         _run(model, number, stage, clips, data / "cache", out, device)
-        write_text(done, json.dumps({"steps": stage.budget.steps}))
+        replace_file(done, json.dumps({"steps": stage.budget.steps}))
     return SpeechLM(recipe, out)
 
 
 def _claim(recipe: Recipe, out: Path) -> None:
     """Write recipe.json, or see that the one there has the same parts."""
+    out.mkdir(parents=True, exist_ok=True)
     path, record = out / "recipe.json", dumps(recipe)
     if path.is_file() and path.read_text(encoding="utf-8") != record:
         old = SpeechLM.recipe_of(out)
@@ -56,7 +57,7 @@ def _claim(recipe: Recipe, out: Path) -> None:
                 f"{out} holds the recipe {old.name!r}, whose {', '.join(differ) or 'parts'} differ from {recipe.name!r} "
                 "as asked for; give another --out, or the same settings as before"
             )
-    write_text(path, record)
+    replace_file(path, record)
 
 
 def _run(model: SpeechLM, number: int, stage: Train, clips: list[Clip], cache: Path, out: Path, device: str) -> None:

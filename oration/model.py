@@ -16,11 +16,12 @@ import torch
 from torch import nn
 
 from oration.core import BadInput, Example, Spec, Stream, Vocab, Waveform, dumps, from_record
+from oration.core.files import replace_file
 from oration.generate import Sampler, Score, Step, complete, resolve, score
 from oration.lms import LanguageModel
 from oration.recipe import Recipe
 from oration.text.phones import PHONES
-from oration.train.checkpoint import about, load_part, read_json, save_tensors, write_text
+from oration.train.checkpoint import about, load_part, read_json, save_tensors
 from oration.train.feed import Packed
 from oration.train.stage import Train
 
@@ -122,10 +123,11 @@ class SpeechLM:
             OrationError: the disk is full; what was there before is untouched.
         """
         path = Path(folder)
+        path.mkdir(parents=True, exist_ok=True)
         for name, config in self.configs.items():
             if hasattr(config, "build"):
                 self.save_part(name, path)
-        write_text(path / "recipe.json", dumps(self.recipe))
+        replace_file(path / "recipe.json", dumps(self.recipe))
 
     def encode(self, waves: Sequence[Waveform]) -> list[Example]:
         """Recordings -> the streams of every tokenizer that listens."""

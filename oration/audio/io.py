@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from oration.audio.atomic import reason, replace_file
 from oration.audio.resample import Resampler
 from oration.core import BadInput, Waveform
+from oration.core.files import reason, replace_file
 
 FORMATS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS"), ".opus": ("OGG", "OPUS")}
 """Suffix -> format and encoding that `write` chooses."""

@@ -98,7 +98,7 @@ def _torch() -> Iterator[Finding]:
 def _threads() -> Iterator[Finding]:
     import torch
 
-    from oration.cli import cores
+    from oration.commands.threads import cores
 
     have, used = cores(), torch.get_num_threads()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0

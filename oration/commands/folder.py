@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from oration.audio.atomic import reason
 from oration.core import BadInput
+from oration.core.files import reason
 
 MARK = ".made-by-oration"
 """An empty file that says: everything beside it was generated and may be generated again."""

@@ -1,73 +1,72 @@
-"""What a measurement found: tables for the terminal and the page, figures for programs. Knows no measure."""
+"""What a measurement found: tables on the terminal, the same on a page, figures for programs. Knows no measure."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oration.audio.atomic import replace_file
+import oration
 from oration.commands.console import console
 from oration.commands.console import table as terminal_table
 from oration.commands.folder import fresh
-from oration.core import Waveform
-from oration.evaluate.interval import Estimate, to_json
+from oration.evaluate.report import Cell, Column, Section, Table, write_page
 
 
-@dataclass(frozen=True)
-class Table:
-    """Text in columns; a column whose name begins with `>` is set to the right."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: list[list[str]]
-    note: str = ""
-
-    def show(self) -> None:
-        """On the terminal."""
-        shown = terminal_table(self.title, *self.columns)
-        for row in self.rows:
-            shown.add_row(*row)
-        out = console()
-        out.print(shown)
-        if self.note:
-            out.print(self.note, style="dim", markup=False)
+def show(table: Table) -> None:
+    """Print a table; one with many columns is turned on its side, so that it fits a terminal."""
+    heads = [column.label for column in table.columns]
+    rows = [[_text(cell, column) for cell, column in zip(row, table.columns, strict=True)] for row in table.rows]
+    if len(heads) > 5:
+        cells = [heads, *rows]
+        heads, *rows = [list(side) for side in zip(*cells, strict=True)]
+    shown = terminal_table(table.caption, heads[0], *(f">{head}" for head in heads[1:]))
+    for row in rows:
+        shown.add_row(*row)
+    out = console()
+    out.print(shown)
+    if table.note:
+        out.print(table.note.replace("The second line is", "In brackets"), style="dim", markup=False)
 
 
-def spell(estimate: Estimate | float | None, digits: int = 2) -> str:
-    """A figure with its interval, for a cell.
+def _text(cell: Cell, column: Column) -> str:
+    """A cell as text.
 
-    >>> spell(Estimate(0.2881, 0.215, 0.3611, 20)), spell(2.5, 1), spell(None)
-    ('0.29 [0.22, 0.36]', '2.5', '')
+    >>> _text(Estimate(0.2881, 0.215, 0.3611, 20), Column("WER", percent=True))
+    '28.8% [21.5, 36.1]'
     """
-    if estimate is None:
+    if cell is None:
         return ""
-    if not isinstance(estimate, Estimate):
-        return f"{estimate:.{digits}f}"
-    if math.isnan(estimate.low):
-        return f"{estimate.value:.{digits}f}"
-    return f"{estimate:.{digits}f}"
+    if isinstance(cell, str | bool | int):
+        return str(cell)
+    if isinstance(cell, float):
+        return _number(cell, column) + ("%" if column.percent else "")
+    sides = "" if math.isnan(cell.low) else f" [{_number(cell.low, column)}, {_number(cell.high, column)}]"
+    return _number(cell.value, column) + ("%" if column.percent else "") + sides
 
 
-def finish(
-    wanted: Path,
-    title: str,
-    tables: Sequence[Table],
-    figures: Any,
-    players: Sequence[tuple[str, Mapping[str, Waveform]]] = (),
-) -> None:
-    """Print the tables; write the page and `results.json` into a fresh folder.
+def _number(value: float, column: Column) -> str:
+    if math.isnan(value):
+        return "undefined"
+    digits = max(0, column.digits - 2) if column.percent else column.digits
+    return f"{value * (100 if column.percent else 1):.{digits}f}"
+
+
+def finish(wanted: Path, title: str, sections: Sequence[Section], facts: Mapping[str, str], results: Any) -> None:
+    """Print the tables of the sections; write the page and its JSON into a folder.
 
     Args:
-        figures: dataclasses, lists and numbers, for programs.
-        players: what was said, and the recordings of it by system.
+        wanted: the folder, or one beside it if that holds something of the user's.
 
     Raises:
         BadInput: the folder cannot be made.
     """
     folder = fresh(wanted)
-    for table in tables:
-        table.show()
-    replace_file(folder / "results.json", (to_json(figures) + "\n").encode())
+    for section in sections:
+        for item in section.items:
+            if isinstance(item, Table):
+                show(item)
+    known = {**facts, "oration": oration.__version__}
+    path = write_page(folder / "index.html", sections, results=results, title=title, facts=known)
+    console().print(f"\n{path.resolve()}", markup=False, no_wrap=True)

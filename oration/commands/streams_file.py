@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from oration.audio.atomic import reason, replace_file
 from oration.core import BadInput, Example, Spec, Stream
+from oration.core.files import reason, replace_file
 
 FIELDS = ("ids", "onsets", "values")
 KINDS = (".json", ".npz")

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oration.audio.atomic import reason, replace_file
 from oration.core import BadInput, Waveform
+from oration.core.files import reason, replace_file
 
 Span = tuple[float, float, str]
 """Start and stop in seconds from the clip's start, and a label."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -13,9 +12,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from oration.audio.atomic import replace_file
 from oration.audio.io import read
 from oration.core import Example, Spec, Stream, Waveform, ticks
+from oration.core.files import replace_file
 from oration.data.manifest import Clip
 from oration.text.phones import PHONES, SILENCE
 

@@ -8,12 +8,13 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from io import FileIO
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, TypeVar
 
-from oration.audio.atomic import reason, replace_file
 from oration.audio.io import blocks
 from oration.core import BadInput
+from oration.core.files import reason, replace_file
 from oration.data.align import MODEL, Alignment, align_clip
 from oration.data.manifest import Clip, Corpus, clip_from, read_rows, row, write_manifest
 from oration.data.pool import in_order
@@ -183,10 +184,10 @@ def _kept(path: Path) -> Iterator[dict[str, Any]]:
         yield line
 
 
-def _append(path: Path) -> TextIO:
+def _append(path: Path) -> FileIO:
     """A journal to add to, for this process alone until it is closed."""
     try:
-        journal = path.open("a", encoding="utf-8")
+        journal = path.open("ab", buffering=0)
     except OSError as failure:
         raise reason(failure, path) from failure
     try:
@@ -199,12 +200,14 @@ def _append(path: Path) -> TextIO:
     return journal
 
 
-def _note(journal: TextIO, line: dict[str, Any]) -> None:
+def _note(journal: FileIO, line: dict[str, Any]) -> None:
+    """Add a line without any buffer, so that a full disk shows here and not when the file is closed."""
+    rest = (json.dumps(line, ensure_ascii=False) + "\n").encode()
     try:
-        journal.write(json.dumps(line, ensure_ascii=False) + "\n")
-        journal.flush()
+        while rest:
+            rest = rest[journal.write(rest) :]
     except OSError as failure:
-        raise reason(failure, journal.name) from failure
+        raise reason(failure, str(journal.name)) from failure
 
 
 def _texts(texts: Sequence[Path | str], clips: list[Clip], seed: int) -> list[str]:

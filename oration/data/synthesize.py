@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -14,9 +15,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from oration.audio.atomic import reason
 from oration.audio.io import read, write
 from oration.core import BadInput, OrationError, Waveform
+from oration.core.files import reason
 from oration.data.manifest import Clip, Span
 from oration.text.phones import SILENCE, fold_flite
 
@@ -41,7 +42,7 @@ def sentences(path: Path | str, *, shortest: int = 4, longest: int = 18) -> list
             texts = [line if path.suffix == ".txt" else _text(json.loads(line)) for line in file if line.strip()]
     except OSError as failure:
         raise reason(failure, path) from failure
-    except ValueError as failure:
+    except (ValueError, EOFError, zlib.error) as failure:
         raise BadInput(
             f"{str(path)!r} is neither text nor JSON lines ({failure}); give a .txt or .jsonl file"
         ) from failure
@@ -53,7 +54,9 @@ def sentences(path: Path | str, *, shortest: int = 4, longest: int = 18) -> list
     return list(found)
 
 
-def _text(line: Mapping[str, Any]) -> str:
+def _text(line: Any) -> str:
+    if not isinstance(line, Mapping):
+        raise ValueError("a line is no object")
     return str(line.get("en") or line.get("text") or "") if line.get("split", "train") == "train" else ""
 
 
@@ -154,6 +157,8 @@ def synthesize(
                 if share[clip.speaker or ""] > 0:
                     share[clip.speaker or ""] -= clip.seconds
                     yield clip
+                else:
+                    clip.path.unlink(missing_ok=True)  # made ahead, before the voice had spoken its part
     if any(left > 0 for left in share.values()):
         raise BadInput(
             f"the text of {len(texts)} sentences is too short for {hours} h of voices; give more text or fewer hours"

@@ -76,7 +76,7 @@ class Lane:
     stream: Stream
     spec: Spec
     names: Sequence[str] | None = None
-    """What the symbols are called (phones); written where there is room."""
+    """What the symbols are called (phones), written into their blocks."""
     ordered: bool = False
     """Symbols are levels (pitch bins, durations): colour by size. Else every symbol has a colour of its own."""
     blank: int | None = None
@@ -121,11 +121,19 @@ def lane_svg(lane: Lane, seconds: float) -> str:
             f'fill="{_colour(lane, symbol)}"><title>{said}</title></rect>'
         )
     label = escape(f"{lane.label}: {len(blocks)} blocks in {seconds:.1f} s")
-    return (
-        f'<svg class="lane" viewBox="0 0 1000 10" preserveAspectRatio="none" role="img" aria-label="{label}">'
-        + "".join(blocks)
-        + "</svg>"
-    )
+    head = f'<svg class="lane" viewBox="0 0 1000 10" preserveAspectRatio="none" role="img" aria-label="{label}">'
+    return head + "".join(blocks) + "</svg>" + (_names(lane, lane.names, seconds) if lane.names is not None else "")
+
+
+def _names(lane: Lane, names: Sequence[str], seconds: float) -> str:
+    """Text over the blocks; outside the SVG, which is stretched."""
+    parts = [
+        f'<span style="left:{100 * start / seconds:.2f}%;width:{100 * (stop - start) / seconds:.2f}%">'
+        f"{escape(names[symbol])}</span>"
+        for start, stop, symbol in runs(lane, seconds)
+        if symbol != lane.blank
+    ]
+    return f'<span class="names" aria-hidden="true">{"".join(parts)}</span>'
 
 
 def ticks_of(low: float, high: float, about: int = 5) -> list[float]:
@@ -201,9 +209,8 @@ def plot_svg(lines: Sequence[Line], levels: Sequence[Level], x_label: str, y_lab
         parts.append(f'<line class="level" x1="{_LEFT}" x2="{_W - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
         # Every second name on the other side, because levels may lie close together.
         side, anchor = (_W - _RIGHT - 4, "end") if number % 2 == 0 else (_LEFT + 6, "start")
-        parts.append(
-            f'<text class="name" x="{side}" y="{at - 4:.1f}" text-anchor="{anchor}">{escape(level.label)}</text>'
-        )
+        name = escape(level.label)
+        parts.append(f'<text class="name" x="{side}" y="{at - 4:.1f}" text-anchor="{anchor}">{name}</text>')
     for number, line in enumerate(lines):
         parts.append(_curve(line, number % 6, place))
     return "".join(parts) + "</svg>"

@@ -19,8 +19,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from oration.audio.atomic import replace_file
 from oration.core import BadInput, Waveform
+from oration.core.files import replace_file
 from oration.evaluate.draw import Lane, Level, Line, lane_svg, plot_svg, spectrogram_png, ticks_of, whisker_svg
 from oration.evaluate.interval import Estimate, to_json
 
@@ -269,7 +269,9 @@ def _track(player: Player, seconds: float) -> str:
 def _number(value: float, column: Column) -> str:
     if math.isnan(value):
         return "undefined"
-    return f"{100 * value:.{max(0, column.digits - 2)}f}%" if column.percent else f"{value:.{column.digits}f}"
+    shown = 100 * value if column.percent else value
+    digits = max(0, column.digits - 2) if column.percent else column.digits
+    return f"{shown:.{digits}f}".replace("-", "\u2212") + ("\u202f%" if column.percent else "")
 
 
 def _cell(cell: Cell, column: Column, scale: tuple[float, float] | None) -> str:
@@ -306,16 +308,17 @@ def _table(table: Table) -> str:
         rows += f'<tr><th scope="row">{escape(str(row[0]))}</th>{cells}</tr>\n'
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
     return (
-        f'<div class="table" tabindex="0" role="region" aria-label="{escape(table.caption)}"><table>'
+        f'<div class="table"><div class="scroll" tabindex="0" role="region" aria-label="{escape(table.caption)}"><table>'
         f"<caption>{escape(table.caption)}</caption>\n<thead><tr>{heads}</tr></thead>\n"
-        f"<tbody>\n{rows}</tbody></table></div>{note}\n"
+        f"<tbody>\n{rows}</tbody></table></div>{note}</div>\n"
     )
 
 
 def _scale(cells: Sequence[Cell]) -> tuple[float, float] | None:
     """The range that a column's intervals share."""
-    ends = [x for c in cells if isinstance(c, Estimate) for x in (c.value, c.low, c.high) if math.isfinite(x)]
-    return (min(ends), max(ends)) if ends and max(ends) > min(ends) else None
+    known = [cell for cell in cells if isinstance(cell, Estimate) and math.isfinite(cell.low)]
+    ends = [x for c in known for x in (c.value, c.low, c.high)]
+    return (min(ends), max(ends)) if len(known) > 1 and max(ends) > min(ends) else None
 
 
 def _plot(plot: Plot) -> str:
@@ -342,6 +345,7 @@ def _timings(timings: Timings) -> str:
     total = sum(timings.stages.values())
     foot = f'<tr><th scope="row">all</th><td><span class="value">{total:.2f} s</span></td><td></td><td></td></tr>'
     return (
-        f'<div class="table timings" tabindex="0" role="region" aria-label="{escape(timings.caption)}"><table>'
-        f"<caption>{escape(timings.caption)}</caption>\n<tbody>\n{rows}</tbody><tfoot>{foot}</tfoot></table></div>\n"
+        f'<div class="table timings"><div class="scroll" tabindex="0" role="region" '
+        f'aria-label="{escape(timings.caption)}"><table>'
+        f"<caption>{escape(timings.caption)}</caption>\n<tbody>\n{rows}</tbody><tfoot>{foot}</tfoot></table></div></div>\n"
     )

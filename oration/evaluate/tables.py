@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from oration.evaluate.abx import ABXResult
+from oration.evaluate.interval import Estimate
 from oration.evaluate.likelihood import Likelihood
 from oration.evaluate.report import Cell, Column, Table
-from oration.evaluate.resynthesis import Resynthesis
+from oration.evaluate.resynthesis import ORIGINAL, Resynthesis
 from oration.evaluate.units import UnitCost, UnitPurity
 
 INTERVAL = "The second line is the 95 % interval"
@@ -15,19 +16,27 @@ INTERVAL = "The second line is the 95 % interval"
 
 def resynthesis_table(result: Resynthesis, caption: str = "Resynthesis beside the original recordings") -> Table:
     """One row a system; the columns that nobody computed are left out."""
+
+    def against(cells: list[Estimate | None]) -> list[Cell]:
+        """The original has no distance from itself, which is not the same as one that nobody computed."""
+        return [
+            cell if cell is not None or row.system != ORIGINAL else "–"
+            for cell, row in zip(cells, result.rows, strict=True)
+        ]
+
     named: list[tuple[Column, list[Cell]]] = [(Column("system"), [row.system for row in result.rows])]
     columns: list[tuple[Column, list[Cell]]] = [
         (Column("WER", better="lower", percent=True), [r.recognition.wer for r in result.rows]),
-        (Column("WER above original", percent=True), [r.wer_above_original for r in result.rows]),
+        (Column("WER above original", percent=True), against([r.wer_above_original for r in result.rows])),
         (Column("CER", better="lower", percent=True), [r.recognition.cer for r in result.rows]),
-        (Column("DNSMOS overall", 2, "higher"), [r.quality and r.quality.overall for r in result.rows]),
-        (Column("DNSMOS P.808", 2, "higher"), [r.quality and r.quality.p808 for r in result.rows]),
-        (Column("mel distance", better="lower"), [r.mel for r in result.rows]),
-        (Column("F0 error, cents", 0, "lower"), [r.f0 and r.f0.cents for r in result.rows]),
-        (Column("voicing error", better="lower", percent=True), [r.f0 and r.f0.voicing for r in result.rows]),
-        (Column("same voice", 2, "higher"), [r.speaker for r in result.rows]),
+        (Column("DNSMOS overall", 2, "higher"), [r.quality.overall if r.quality else None for r in result.rows]),
+        (Column("DNSMOS P.808", 2, "higher"), [r.quality.p808 if r.quality else None for r in result.rows]),
+        (Column("mel distance", better="lower"), against([r.mel for r in result.rows])),
+        (Column("F0 error, cents", 0, "lower"), against([r.f0.cents if r.f0 else None for r in result.rows])),
+        (Column("voicing error", 3, "lower", True), against([r.f0.voicing if r.f0 else None for r in result.rows])),
+        (Column("same voice", 2, "higher"), against([r.speaker for r in result.rows])),
     ]
-    kept = named + [one for one in columns if any(cell is not None for cell in one[1])]
+    kept = named + [one for one in columns if any(isinstance(cell, Estimate) for cell in one[1])]
     recognition = result.rows[0].recognition
     note = (
         f"{result.clips} clips, {result.audio_seconds:.0f} s, {recognition.words} words. {INTERVAL}, clips resampled; "
@@ -42,12 +51,12 @@ def likelihood_table(result: Likelihood, caption: str = "Held-out speech, nats p
     columns = [
         Column("model"),
         Column("nats per token", better="lower"),
-        Column(f"minus {result.reference}"),
+        Column(f"minus {result.reference}'s"),
         Column("perplexity", 2, "lower"),
         Column("bits per second", 1, "lower"),
     ]
     rows: list[tuple[Cell, ...]] = [
-        (row.model, row.nats, "reference" if row.against is None else row.against, row.perplexity, row.bits_per_second)
+        (row.model, row.nats, "–" if row.against is None else row.against, row.perplexity, row.bits_per_second)
         for row in result.rows
     ]
     if all(row.bits_per_second is None for row in result.rows):
@@ -78,27 +87,21 @@ def units_table(results: Mapping[str, tuple[UnitPurity | None, UnitCost]], capti
         Column("phone purity", better="higher"),
         Column("cluster purity", better="higher"),
         Column("PNMI", better="higher"),
-        Column("codebook used", percent=True),
+        Column("used", percent=True),
         Column("perplexity", 0),
-        Column("nominal bit/s", 0),
-        Column("entropy bit/s", 0, "lower"),
-        Column("runs a second", 1),
-        Column("runs with durations bit/s", 0, "lower"),
+        Column("bit/s nominal", 0),
+        Column("bit/s entropy", 0),
+        Column("runs/s", 1),
+        Column("bit/s runs", 0),
     )
-    rows = tuple(
-        (
-            name,
-            p and p.phone_purity,
-            p and p.cluster_purity,
-            p and p.pnmi,
-            c.used,
-            c.perplexity,
-            c.nominal_bitrate,
-            c.entropy_bitrate,
-            c.runs_per_second,
-            c.runs_bitrate,
-        )
-        for name, (p, c) in results.items()
-    )
+    rows: list[tuple[Cell, ...]] = []
+    for name, (p, c) in results.items():
+        says = (None, None, None) if p is None else (p.phone_purity, p.cluster_purity, p.pnmi)
+        costs = (c.nominal_bitrate, c.entropy_bitrate, c.runs_per_second, c.runs_bitrate)
+        rows.append((name, *says, c.used, c.perplexity, *costs))
     frames = ", ".join(sorted({f"{p.frames} frames with a phone" for p, _ in results.values() if p is not None}))
-    return Table(caption, columns, rows, f"{frames + '. ' if frames else ''}{INTERVAL}, clips resampled.")
+    note = (
+        f"{frames + '. ' if frames else ''}Runs are units with repeats merged; their bits count the durations too. "
+        f"{INTERVAL}, clips resampled."
+    )
+    return Table(caption, columns, tuple(rows), note)

@@ -125,12 +125,14 @@ class State:
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
     """Without dropout for a while, then as before."""
-    training = module.training
+    if not module.training:
+        yield
+        return
     module.eval()
     try:
         yield
     finally:
-        module.train(training)
+        module.train()
 
 
 class LanguageModel(nn.Module):

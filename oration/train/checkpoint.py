@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,35 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from oration.core import BadInput, OrationError
-
-
-@contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
-    """A path to write to; when the block ends well it replaces `path`, otherwise it is removed.
-
-    Raises:
-        OrationError: the disk is full or not writable; what stood at `path` is untouched.
-    """
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield aside
-        with open(aside, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except (OSError, SafetensorError) as failed:
-        raise OrationError(
-            f"could not write {path} ({failed}); what was saved before is untouched, "
-            "so free some space or check the permission and run the same command again to resume"
-        ) from failed
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file so that readers see the old one or the new one, never a part."""
-    with written_aside(path) as aside:
-        aside.write_text(text, encoding="utf-8")
+from oration.core.files import aside
 
 
 def save_tensors(
@@ -59,8 +30,15 @@ def save_tensors(
         name: (t.to(dtype) if dtype and t.is_floating_point() else t).detach().cpu().clone().contiguous()
         for name, t in tensors.items()
     }
-    with written_aside(path) as aside:
-        save_file(own, aside, metadata=dict(about) if about else None)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with aside(path) as temporary:
+            save_file(own, temporary, metadata=dict(about) if about else None)
+    except SafetensorError as failed:
+        raise OrationError(
+            f"could not write {path} ({failed}); what was saved before is untouched, "
+            "so free some space or check the permission and run the same command again to resume"
+        ) from failed
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

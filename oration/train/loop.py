@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from oration.core import Batch, Loss, OrationError
+from oration.core.files import replace_file
 from oration.train.checkpoint import (
     RunFolder,
     load_optimizers,
@@ -29,7 +30,6 @@ from oration.train.checkpoint import (
     optimizer_tensors,
     read_json,
     save_tensors,
-    write_text,
 )
 from oration.train.progress import Progress
 from oration.train.stage import Train
@@ -137,7 +137,7 @@ class Loop:
         return norm
 
     def _refuse(self, group: str, value: float, loss: Loss | None) -> None:
-        parts = {name: round(float(v), 4) for name, v in loss.parts.items()} if loss else {}
+        parts = {k: round(float(torch.as_tensor(v).detach()), 4) for k, v in loss.parts.items()} if loss else {}
         saved = self.runs.complete()
         raise OrationError(
             f"the {group} {'loss' if loss else 'gradient norm'} of {self.stage.part!r} is {value} at step {self.step}"
@@ -166,7 +166,7 @@ class Loop:
             save_tensors(folder / "part.safetensors", self.part.state_dict())
             save_tensors(folder / "objective.safetensors", self.objective.state_dict())
             save_tensors(folder / "optimizer.safetensors", optimizer_tensors(self.optimizers))
-            write_text(folder / "state.json", json.dumps({"step": self.step}))
+            replace_file(folder / "state.json", json.dumps({"step": self.step}))
 
         self.runs.save(self.step, write)
 
@@ -212,7 +212,7 @@ class Metrics:
         path = folder / "metrics.jsonl"
         if path.exists():
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            write_text(path, "".join(line for line in lines if _step(line) < step))
+            replace_file(path, "".join(line for line in lines if _step(line) < step))
         self.file = path.open("a", encoding="utf-8")
         self.board: Any = None
         try:

@@ -62,7 +62,7 @@ class Condition(nn.Module):
         dim: width of each stream's embedding.
         beside: lay them side by side instead of adding them.
         ordered: the streams whose symbols are bins of a quantity; their embeddings start smooth.
-        """  # noqa: D205
+        """
         super().__init__()
         self.beside = beside
         self.dim = dim * len(needs) if beside else dim

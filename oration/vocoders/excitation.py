@@ -32,7 +32,7 @@ class Pitch(nn.Module):
     def run(self, ids: Tensor, before: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """long[B, F] -> float[B, F, 2]: the fundamental's phase at each frame, in turns from 0 to 1, and the frame's number;
         and what the frames after these need to run on, to be passed as `before`: double[B, 3].
-        """  # noqa: D205
+        """
         hertz = self.hertz[ids.clamp_min(0)].double() * (ids >= 0)
         if before is None:
             before = hertz.new_tensor([[0.0, -1.0, 0.0]]).expand(len(ids), 3)

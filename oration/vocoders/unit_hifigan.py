@@ -113,7 +113,7 @@ class UnitHifiGanModel(nn.Module):
     def forward(self, streams: Mapping[str, Tensor]) -> Tensor:
         """Streams (discrete long[B, items] padded with -1, continuous float[B, items, D], one-item long[B]) ->
         float[B, frames * hop], silent in the padding.
-        """  # noqa: D205
+        """
         x, valid = self.condition(streams)
         x = self.first(x.transpose(1, 2))
         for stage in self.stages:

@@ -102,7 +102,7 @@ class VocosModel(nn.Module):
     def forward(self, streams: Mapping[str, Tensor]) -> Tensor:
         """Streams (discrete long[B, items] padded with -1, continuous float[B, items, D], one-item long[B]) ->
         float[B, frames * hop], silent in the padding.
-        """  # noqa: D205
+        """
         x, valid = self.condition(streams)
         x = self.first_norm(self.first(x))
         for block in self.blocks:

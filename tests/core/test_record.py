@@ -7,8 +7,8 @@ from typing import Literal
 import pytest
 
 from oration.core import BadInput, Spec, assign, dumps, from_record, to_record
-from oration.train.optim import AdamW, Cosine, Steps
 from oration.train.feed import Crops, Mix
+from oration.train.optim import AdamW, Cosine, Steps
 from oration.train.stage import Train
 
 

@@ -1,12 +1,16 @@
 """Real speech to prepare: the recordings that ship with the package."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 import oration
 from oration.data.manifest import Clip, read_manifest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from hostile import open_folder, with_file_limit, without_privileges  # noqa: F401
 
 SAMPLES = Path(oration.__file__).parent / "samples"
 

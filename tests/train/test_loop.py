@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from oration.core import BadInput, Loss, OrationError
-from oration.train.checkpoint import RunFolder, load_part, load_tensors, save_tensors, write_text
+from oration.core.files import replace_file
+from oration.train.checkpoint import RunFolder, load_part, load_tensors, save_tensors
 from oration.train.feed import Crops
 from oration.train.loop import Loop
 from oration.train.optim import AdamW, Constant, Cosine, InverseSqrt, Steps
@@ -193,9 +194,9 @@ def test_half_precision_weights_load_into_a_full_precision_part(tmp_path):
 
 
 def test_a_text_file_is_old_or_new(tmp_path):
-    write_text(tmp_path / "a.json", "old")
+    replace_file(tmp_path / "a.json", "old")
     with pytest.raises(TypeError):
-        write_text(tmp_path / "a.json", None)
+        replace_file(tmp_path / "a.json", 3)
     assert (tmp_path / "a.json").read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 

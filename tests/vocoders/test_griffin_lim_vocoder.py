@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 
-from oration.audio.mel import LogMel
 from oration.core import BadInput, Stream
 from oration.vocoders import GriffinLim
 

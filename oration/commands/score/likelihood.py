@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from oration.audio.io import read
-from oration.commands.results import Table, finish, spell
+from oration.commands.results import finish
 from oration.commands.score.clips import with_lm
 from oration.core import BadInput
 from oration.evaluate.interval import Bootstrap
+from oration.evaluate.report import Cell, Column, Section, Table
 
 
 def run(recordings: Sequence[Path], model: Path | None, out: Path) -> None:
@@ -26,25 +27,22 @@ def run(recordings: Sequence[Path], model: Path | None, out: Path) -> None:
     waves = [read(path, rate=lm.rate) for path in recordings]
     scores = [score.total for score in lm.score(waves)]
     found = sorted(zip(scores, recordings, waves, strict=True), key=lambda row: -row[0].mean)
-    table = Table(
-        "How likely the language model finds them",
-        ("recording", ">seconds", ">units", ">nats a unit", ">bits a second"),
-        [
-            [
-                str(path),
-                f"{wave.seconds:.2f}",
-                str(score.count),
-                f"{-score.mean:.3f}",
-                f"{-score.nats / np.log(2) / wave.seconds:.0f}",
-            ]
-            for score, path, wave in found
-        ],
-        "Fewer nats: more expected, the first most. The end mark counts as a unit. Compare figures of one model only.",
-    )
+    rows: list[tuple[Cell, ...]] = [
+        (path.name, wave.seconds, score.count, -score.mean, -score.nats / np.log(2) / wave.seconds)
+        for score, path, wave in found
+    ]
     mean = Bootstrap().ratio([-score.nats for score in scores], [score.count for score in scores])
-    table.rows.append(["all together", "", "", spell(mean, 3), ""])
+    rows.append(("all together", sum(wave.seconds for wave in waves), sum(s.count for s in scores), mean, None))
+    table = Table(
+        "How likely the language model finds them, the likeliest first",
+        (Column("recording"), Column("seconds", 1), Column("units"), Column("nats a unit"), Column("bits a second", 0)),
+        tuple(rows),
+        "Fewer nats: more expected. The end mark counts as a unit. Compare figures of one model only.",
+    )
     figures = [
         {"recording": str(path), "seconds": wave.seconds, "units": score.count, "nats": -score.nats}
         for score, path, wave in found
     ]
-    finish(out, f"Likelihood under {lm.recipe.name}", [table], {"recordings": figures, "nats_a_unit": mean})
+    facts = {"model": lm.recipe.name, "recordings": str(len(waves))}
+    results = {"recordings": figures, "nats_a_unit": mean}
+    finish(out, f"Likelihood under {lm.recipe.name}", [Section("Recordings", (table,))], facts, results)

@@ -7,11 +7,13 @@ from typing import cast
 
 import numpy as np
 
-from oration.commands.results import Table, finish, spell
+from oration.commands.results import finish
 from oration.commands.score.clips import choose, encoded, speakers, spread, with_lm
 from oration.core import BadInput
 from oration.evaluate.likelihood import ClipNats, likelihood
 from oration.evaluate.ngram import ngrams
+from oration.evaluate.report import Section, Text
+from oration.evaluate.tables import likelihood_table
 from oration.generate import score
 from oration.tasks import Task
 
@@ -41,26 +43,9 @@ def run(data: Path, model: Path | None, split: str, count: int, out: Path) -> No
     models = {name: neural} | ngrams(counted, [example[stream] for example in examples], lm.specs[stream].size)
     seconds = [clip.seconds for clip in clips]
     found = likelihood(models, reference=name, seconds=seconds, clusters=speakers(clips))
-    rows = [
-        [
-            row.model,
-            spell(row.nats, 3),
-            spell(row.perplexity.value, 1),
-            spell(row.bits_per_second, 0),
-            spell(row.against, 3),
-        ]
-        for row in found.rows
-    ]
     lost = [other for other, beaten in found.beaten().items() if not beaten]
-    table = Table(
-        f"Held-out units: {found.clips} clips, {found.tokens} tokens ({split}); n-grams counted on {len(known)} clips",
-        ("model", ">nats a token", ">perplexity", ">bits a second", f">worse than {config.name} by"),
-        rows,
-        "Nats and perplexity: how hard a unit is to guess; the end mark counts as one. Last column: nats a token, "
-        + (
-            f"paired by clip. Not beaten: {', '.join(lost)}."
-            if lost
-            else "paired by clip; all lie above 0: all are beaten."
-        ),
-    )
-    finish(out, f"Held-out units under {lm.recipe.name}", [table], found)
+    said = f"It does not beat {', '.join(lost)}." if lost else "It beats all of them: every interval lies above 0."
+    section = Section("Language models of the same units", (likelihood_table(found), Text(said)))
+    facts = {"model": lm.recipe.name, "data": f"{data.name}, {split}", "n-grams counted on": f"{len(known)} clips"}
+    finish(out, f"Held-out units under {lm.recipe.name}", [section], facts, found)
+    print(said)

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from oration.commands.results import Table, finish, spell
+from oration.commands.results import finish
 from oration.commands.score.clips import choose, recordings, spread, tracked
 from oration.core import BadInput, Stream
 from oration.data.manifest import Clip
 from oration.evaluate.abx import ABX, ABXResult
+from oration.evaluate.report import Section
+from oration.evaluate.tables import abx_table, units_table
 from oration.evaluate.units import UnitCost, UnitPurity, cost, purity
 from oration.model import SpeechLM
 from oration.text.phones import INDEX, SILENCE, fold_39, fold_arpabet, fold_timit
@@ -22,16 +24,14 @@ class Found:
     """What one model's units are worth."""
 
     recipe: str
-    units: dict[str, ABXResult]
-    """By speaker condition: "within", "across"."""
-    features: dict[str, ABXResult]
-    """The same of the vectors that the units divide."""
+    abx: dict[str, dict[str, ABXResult]]
+    """Of the "units" and of the "features" that they divide, by speaker condition: "within", "across"."""
     purity: UnitPurity
     cost: UnitCost
 
 
 def run(data: Path, models: Sequence[Path], split: str, count: int, out: Path) -> None:
-    """One column a model.
+    """One row a model.
 
     Raises:
         BadInput: no clip with phones, or a model whose first tokenizer gives no units.
@@ -41,17 +41,16 @@ def run(data: Path, models: Sequence[Path], split: str, count: int, out: Path) -
         raise BadInput(f"no clip of {str(data)!r}, split {split!r}, has phones with times; name a labelled corpus")
     clips = spread(labelled, count)
     found = {str(folder or "default"): measure(SpeechLM.load(folder), clips) for folder in (models or (None,))}
-    columns = [_column(one) for one in found.values()]
     people = len({(clip.corpus, clip.speaker) for clip in clips})
-    table = Table(
-        f"Units against phones: {len(clips)} clips of {people} speakers ({split})",
-        ("", *(f">{one.recipe}" for one in found.values())),
-        [[label, *(column[label] for column in columns)] for label in columns[0]],
-        "ABX: share of triples told wrong (chance: 50 %), phones in any context. Purity: share of frames right if "
-        "every unit stood for its commonest phone. Merged: repeats as one unit with a duration. Intervals resample "
-        "speakers.",
-    )
-    finish(out, "Units against phones", [table], found)
+    rows = {f"{what} of {one.recipe}": tasks for one in found.values() for what, tasks in one.abx.items()}
+    sections = [
+        Section("Do they tell phones apart?", (abx_table(rows, "ABX error, phones in any context"),)),
+        Section(
+            "What they are and cost", (units_table({one.recipe: (one.purity, one.cost) for one in found.values()}),)
+        ),
+    ]
+    facts = {"data": f"{data.name}, {split}", "clips": f"{len(clips)} of {people} speakers"}
+    finish(out, "Units against phones", sections, facts, found)
 
 
 def fold(label: str) -> str:
@@ -90,23 +89,7 @@ def measure(model: SpeechLM, clips: Sequence[Clip]) -> Found:
 
     return Found(
         model.recipe.name,
-        abx(units),
-        abx(features),
+        {"units": abx(units), "features": abx(features)},
         purity(units, clips, spec, fold=fold, leave_out=(SILENCE,), clusters=clusters),
         cost(units, spec, clusters=clusters),
     )
-
-
-def _column(found: Found) -> dict[str, str]:
-    """Label -> cell."""
-    cells = {}
-    for what, results in (("units", found.units), ("features", found.features)):
-        for condition, result in results.items():
-            cells[f"ABX {condition} speakers, {what}, %"] = spell(result.error.times(100), 1)
-    cells["phone purity of units, %"] = spell(found.purity.phone_purity.times(100), 1)
-    cells["PNMI, %"] = spell(found.purity.pnmi.times(100), 1)
-    cells["units used, %"] = spell(found.cost.used.times(100), 0)
-    cells["bits a second, of the units' entropy"] = spell(found.cost.entropy_bitrate, 0)
-    cells["bits a second, merged"] = spell(found.cost.runs_bitrate, 0)
-    cells["units a second, merged"] = spell(found.cost.runs_per_second, 1)
-    return cells

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from oration.core import BadInput, OrationError
+from oration.core.errors import BadInput, OrationError
 
 
 def reason(failure: OSError, path: Path | str) -> OrationError:
@@ -30,33 +32,45 @@ def reason(failure: OSError, path: Path | str) -> OrationError:
     return BadInput(f"cannot use {str(path)!r}: {said}")
 
 
-def replace_file(path: Path | str, content: bytes, *, overwrite: bool = True) -> Path:
-    """Write `content` beside `path` under another name, force it to the disk, then rename it over `path`.
+@contextmanager
+def aside(path: Path | str, *, overwrite: bool = True) -> Iterator[Path]:
+    """A file beside `path` to write to. When the block ends well it is forced to the disk and takes the name `path`.
 
     Raises:
-        BadInput: the folder is missing, closed to us or full, or `path` exists and `overwrite` is False.
+        BadInput: the folder is missing, closed to us or full, or `path` exists and `overwrite` is False. What stood at
+            `path` is untouched, and nothing is left beside it.
     """
     path = Path(path)
     if path.is_dir():
         raise BadInput(f"cannot write to {str(path)!r}: it is a folder, expected a file name; name a file inside it")
     if not overwrite and path.exists():
         raise BadInput(f"{str(path)!r} exists and would be lost; choose another name or allow overwriting")
-    temporary = ""
+    temporary: Path | None = None
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         # mkstemp makes private files; a written file follows the user's umask as any other does.
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, path)
-    except BaseException as failure:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
-        if isinstance(failure, OSError):
-            raise reason(failure, path) from failure
-        raise
-    return path
+    except OSError as failure:
+        raise reason(failure, path) from failure
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def replace_file(path: Path | str, content: bytes | str, *, overwrite: bool = True) -> Path:
+    """Write `content` (text as UTF-8) to `path`: readers see the old file or the new one, never a part.
+
+    Raises:
+        BadInput: as `aside`.
+    """
+    with aside(path, overwrite=overwrite) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    return Path(path)
