@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
+import numpy as np
 import torch
 from rich.console import Console
 
@@ -18,11 +18,15 @@ import oration
 from oration.audio.io import info, read
 from oration.commands.console import console
 from oration.commands.folder import fresh
+from oration.commands.threads import cores
 from oration.core import BadInput, Example, Waveform
-from oration.core.files import replace_file
 from oration.data.manifest import read_manifest
+from oration.evaluate.draw import Lane
+from oration.evaluate.report import Column, Item, Picture, Player, Players, Section, Table, Timings, write_page
 from oration.generate import Sampler
+from oration.layouts import picture
 from oration.model import Reply, SpeechLM
+from oration.tasks import Task
 
 SAMPLES = Path(__file__).parent / "samples"
 LONGEST = 30.0
@@ -32,6 +36,12 @@ PROMPT = 3.0
 SECONDS = 5.0
 """Length of a continuation."""
 TEMPERATURES = (0.6, 0.8, 1.0)
+
+TITLE = "oration: speech in, speech out"
+LEAD = (
+    "Recordings of people became streams of symbols, a language model went on with them, a vocoder made them sound. "
+    "This page was made on your machine and holds everything inside."
+)
 
 
 @dataclass(frozen=True)
@@ -86,12 +96,16 @@ def run(recordings: Sequence[Path], out: Path, folder: Path | None, seed: int) -
             sampler = Sampler(temperature=temperature)
             replies[temperature] = model.reply(prompt, seconds=SECONDS, sampler=sampler, seed=seed)
     with stage("write the page"):
-        target = fresh(out)
-        replace_file(
-            target / "demo.json", (json.dumps(figures(model, heard, replies, stage), indent=1) + "\n").encode()
-        )
-    stage.out.print(f"\n{(target / 'index.html').resolve()}", markup=False, no_wrap=True)
-    return target / "index.html"
+        target = fresh(out) / "index.html"
+        sections = [
+            through_units(model, heard),
+            continued(model, prompt, replies),
+            inside(model, heard[0]),
+            Section("How long it took", (timings(stage, heard, replies),)),
+        ]
+        write_page(target, sections, results=figures(heard, replies, stage), title=TITLE, lead=LEAD, facts=facts(model))
+    stage.out.print(f"\n{target.resolve()}", markup=False, no_wrap=True)
+    return target
 
 
 def bundled(rate: int) -> Iterator[tuple[str, str, str, Waveform]]:
@@ -120,18 +134,105 @@ def listen(model: SpeechLM, name: str, text: str, source: str, wave: Waveform) -
     return Heard(name, text, source, wave, example, copy, took)
 
 
-def figures(model: SpeechLM, heard: Sequence[Heard], replies: dict[float, Reply], stage: Stages) -> dict[str, object]:
+def lanes(model: SpeechLM, example: Example) -> tuple[Lane, ...]:
+    """What is drawn under a spectrogram: the streams with a rate; pitch as levels, blank where there is no voice."""
+    found = []
+    for name, stream in example.items():
+        spec = model.specs.get(name)
+        if spec is not None and spec.rate is not None and not spec.dim:
+            blank = getattr(model.configs.get(name), "unvoiced", None)
+            found.append(Lane(name, stream, spec, ordered=blank is not None, blank=blank))
+    return tuple(found)
+
+
+def through_units(model: SpeechLM, heard: Sequence[Heard]) -> Section:
+    """Originals beside their copies."""
+    pairs = tuple(
+        Players(
+            (
+                Player("original", one.wave, lanes=lanes(model, one.example)),
+                Player("through units and back", one.copy),
+            ),
+            caption=f"{one.name} ({one.source}). {one.text}".strip(),
+        )
+        for one in heard
+    )
+    return Section(
+        "Through units and back",
+        pairs,
+        "What the language model can know of a recording is what lies under its spectrogram: symbols. The copy is made "
+        "from them alone, so the words and the melody stay, and the voice becomes the vocoder's.",
+    )
+
+
+def continued(model: SpeechLM, prompt: Waveform, replies: Mapping[float, Reply]) -> Section:
+    """The prompt, and what followed at each temperature."""
+    players = tuple(
+        Player(
+            f"temperature {temperature:g}",
+            reply.wave,
+            note=f"{reply.continuation.seconds:.1f} s are new, in {sum(reply.timings.values()):.1f} s of work",
+            lanes=lanes(model, reply.example),
+            mark=prompt.seconds,
+        )
+        for temperature, reply in replies.items()
+    )
+    return Section(
+        "A prompt, continued",
+        (Player("prompt", prompt), Players(players)),
+        "From the mark on, every unit is drawn by the language model: the lower the temperature, the more often the "
+        "likeliest. It learned from hours of speech, not years: expect babble with the rhythm of English.",
+    )
+
+
+def inside(model: SpeechLM, one: Heard) -> Section:
+    """Streams and grid, as `oration show` prints them."""
+    columns = (Column("stream"), Column("symbols"), Column("a second", 1), Column("bits a second", 0))
+    rows = tuple(
+        (name, model.specs[name].size, len(stream) / one.wave.seconds, model.specs[name].bits_per_second)
+        for name, stream in one.example.items()
+    )
+    items: list[Item] = [Table(f"Streams of {one.name}", columns, rows, "Bits: if all symbols were equally likely.")]
+    for lm in model.recipe.lms:
+        for like in lm.tasks:
+            task = cast(Task, like)
+            prepared = task.prepare(one.example, model.specs, np.random.default_rng(0))
+            drawn = picture(task.layout, prepared, task.specs(model.specs), width=120)
+            items.append(Picture(f"The beginning of {one.name} on the grid of {lm.name!r}, task {task.name!r}", drawn))
+    return Section("What the language model sees", tuple(items), "One row a line, one step a column, left to right.")
+
+
+def timings(stage: Stages, heard: Sequence[Heard], replies: Mapping[float, Reply]) -> Timings:
+    """Stages as the terminal showed them, with the sound that each worked on."""
+    sound = dict.fromkeys(stage.seconds, 0.0)
+    for what in sound:
+        if what.startswith("through"):
+            sound[what] = sum(one.wave.seconds for one in heard)
+        for temperature, reply in replies.items():
+            if what.endswith(f"temperature {temperature:g}"):
+                sound[what] = reply.continuation.seconds
+    machine = f"{platform.machine()}, {torch.get_num_threads()} threads of {cores()} cores, torch {torch.__version__}"
+    return Timings(f"Seconds of work by stage ({machine})", stage.seconds, sound)
+
+
+def facts(model: SpeechLM) -> dict[str, str]:
+    """For the head of the page."""
+    numbers = sum(t.numel() for name in model.configs for t in _weights(model.part(name)))
+    return {
+        "model": model.recipe.name,
+        "parameters": f"{numbers / 1e6:.1f} million",
+        "oration": oration.__version__,
+        "made": time.strftime("%Y-%m-%d %H:%M"),
+    }
+
+
+def _weights(part: object) -> list[torch.Tensor]:
+    return list(part.state_dict().values()) if isinstance(part, torch.nn.Module) else []
+
+
+def figures(heard: Sequence[Heard], replies: Mapping[float, Reply], stage: Stages) -> dict[str, object]:
     """Everything the page says, for programs."""
     return {
-        "oration": oration.__version__,
-        "model": model.recipe.name,
-        "machine": {
-            "system": platform.platform(),
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "threads": torch.get_num_threads(),
-            "cores": os.cpu_count(),
-        },
         "stages": stage.seconds,
         "recordings": [
             {
@@ -139,8 +240,7 @@ def figures(model: SpeechLM, heard: Sequence[Heard], replies: dict[float, Reply]
                 "text": one.text,
                 "source": one.source,
                 "seconds": one.wave.seconds,
-                "items": {name: len(stream) for name, stream in one.example.items()},
-                "units": one.example["units"].ids.tolist() if "units" in one.example else [],
+                "streams": {name: stream.ids for name, stream in one.example.items()},
                 "took": one.seconds,
             }
             for one in heard
@@ -149,7 +249,7 @@ def figures(model: SpeechLM, heard: Sequence[Heard], replies: dict[float, Reply]
             {
                 "temperature": temperature,
                 "seconds": reply.continuation.seconds,
-                "units": {name: stream.ids.tolist() for name, stream in reply.new.items()},
+                "streams": {name: stream.ids for name, stream in reply.new.items()},
                 "took": reply.timings,
             }
             for temperature, reply in replies.items()

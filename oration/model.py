@@ -6,7 +6,7 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,11 +132,28 @@ class SpeechLM:
     def encode(self, waves: Sequence[Waveform]) -> list[Example]:
         """Recordings -> the streams of every tokenizer that listens."""
         examples: list[Example] = [{} for _ in waves]
-        for name, config in self.configs.items():
-            if config in self.recipe.tokenizers and "wave" in config.needs:
-                for example, found in zip(examples, self.part(name).encode(waves), strict=True):
-                    example |= found
+        for name in self._listening():
+            for example, found in zip(examples, self.part(name).encode(waves), strict=True):
+                example |= found
         return examples
+
+    def encode_blocks(self, blocks: Iterable[Waveform]) -> Example:
+        """One recording, block by block (`oration.audio.blocks`), to the streams that `encode` gives of the whole.
+
+        Memory does not grow with the recording but by its tokens.
+        """
+        live = [self.part(name).live() for name in self._listening()]
+        found: list[Example] = []
+        for block in blocks:
+            found += [example for part in live for example in part.push(block)]
+        found += [example for part in live for example in part.flush()]
+        names = dict.fromkeys(name for example in found for name in example)
+        parts = {name: [example[name] for example in found if name in example] for name in names}
+        return {name: _concatenated(streams) for name, streams in parts.items()}
+
+    def _listening(self) -> list[str]:
+        """The tokenizers that hear the recording."""
+        return [n for n, c in self.configs.items() if c in self.recipe.tokenizers and "wave" in c.needs]
 
     def decode(self, examples: Sequence[Example], *, voice: str | None = None) -> list[Waveform]:
         """Streams -> recordings. What the vocoder needs and an example lacks is made by the parts that can.
@@ -268,6 +285,11 @@ class SpeechLM:
             prompt = np.pad(heard[name].ids, (0, max(0, before - len(heard[name]))), mode="edge")[:before]
             joined[name] = Stream(np.concatenate([prompt, stream.ids[round(seconds * rate) :]]))
         return {n: s for n, s in joined.items() if n not in ("units.runs", "units.durations")}
+
+
+def _concatenated(streams: Sequence[Stream]) -> Stream:
+    values = [s.values for s in streams if s.values is not None]
+    return Stream(np.concatenate([s.ids for s in streams]), None, np.concatenate(values) if values else None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,6 +33,7 @@ def show(table: Table) -> None:
 def _text(cell: Cell, column: Column) -> str:
     """A cell as text.
 
+    >>> from oration.evaluate.interval import Estimate
     >>> _text(Estimate(0.2881, 0.215, 0.3611, 20), Column("WER", percent=True))
     '28.8% [21.5, 36.1]'
     """

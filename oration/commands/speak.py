@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from oration.audio.io import FORMATS, info, read, write
+from oration.audio.io import FORMATS, blocks, info, read, write
 from oration.commands import streams_file
 from oration.core import BadInput
 from oration.generate.sampler import Sampler
@@ -60,10 +60,10 @@ def encode(recording: Path, out: Path, model: Path | None, overwrite: bool) -> N
     """Write the streams of a recording."""
     check_out(out, streams_file.KINDS, overwrite)
     lm = SpeechLM.load(model)
-    wave = read(recording, rate=lm.rate)
-    example = lm.encode([wave])[0]
+    example = lm.encode_blocks(blocks(recording, rate=lm.rate))
     streams_file.save(out, example, lm.specs, lm.recipe.name, overwrite=overwrite)
-    print(f"{out}: {wave.seconds:.1f} s as {', '.join(f'{len(stream)} {name}' for name, stream in example.items())}")
+    counts = ", ".join(f"{len(stream)} {name}" for name, stream in example.items())
+    print(f"{out}: {info(recording).seconds:.1f} s as {counts}")
 
 
 def decode(streams: Path, out: Path, model: Path | None, voice: str | None, overwrite: bool) -> None:

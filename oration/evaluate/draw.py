@@ -202,7 +202,8 @@ def plot_svg(lines: Sequence[Line], levels: Sequence[Level], x_label: str, y_lab
         f'<text class="axis" x="{(_LEFT + _W - _RIGHT) / 2}" y="{_H - 6}" text-anchor="middle">{escape(x_label)}</text>'
     )
     parts.append(
-        f'<text class="axis" transform="translate(13 {middle}) rotate(-90)" text-anchor="middle">{escape(y_label)}</text>'
+        f'<text class="axis" transform="translate(13 {middle}) rotate(-90)" '
+        f'text-anchor="middle">{escape(y_label)}</text>'
     )
     for number, level in enumerate(levels):
         _, at = place(x0, level.y)
@@ -260,6 +261,7 @@ def whisker_svg(value: float, low: float, high: float, floor: float, ceiling: fl
 
     return (
         '<svg class="whisker" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
-        f'<line x1="4" x2="96" y1="4" y2="4"/><rect x="{at(low):.1f}" y="2.6" width="{max(0.6, at(high) - at(low)):.1f}" '
-        f'height="2.8"/><rect class="value" x="{at(value) - 0.9:.1f}" y="0.4" width="1.8" height="7.2"/></svg>'
+        f'<line x1="4" x2="96" y1="4" y2="4"/>'
+        f'<rect x="{at(low):.1f}" y="2.6" width="{max(0.6, at(high) - at(low)):.1f}" height="2.8"/>'
+        f'<rect class="value" x="{at(value) - 0.9:.1f}" y="0.4" width="1.8" height="7.2"/></svg>'
     )

@@ -54,7 +54,7 @@ def _rough(samples: np.ndarray) -> np.ndarray:
 
 
 def _changes(data: np.ndarray) -> list[int]:
-    """Samples at which the alignment changes between right and one byte late: the smoothest path through both readings."""
+    """Samples at which alignment changes between right and one byte late, by the smoothest path through both."""
     late = np.frombuffer(data[1:-1].tobytes(), "<i2")
     gain = _rough(np.frombuffer(data.tobytes(), "<i2"))[: len(late) - 1] - _rough(late)
     if not len(gain):

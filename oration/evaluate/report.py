@@ -26,6 +26,9 @@ from oration.evaluate.interval import Estimate, to_json
 
 Cell = Estimate | str | int | float | None
 
+NOTHING = "–"
+"""A cell that cannot have a value, such as a system's distance from itself. None is one that was not computed."""
+
 
 @dataclass(frozen=True)
 class Text:
@@ -76,6 +79,8 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     """The first cell names the row."""
     note: str = ""
+    turned: bool = False
+    """Draw columns as rows, where they are many and the rows few."""
 
 
 @dataclass(frozen=True)
@@ -275,8 +280,8 @@ def _number(value: float, column: Column) -> str:
 
 
 def _cell(cell: Cell, column: Column, scale: tuple[float, float] | None) -> str:
-    if cell is None:
-        return '<td class="none">not computed</td>'
+    if cell is None or cell == NOTHING:
+        return f'<td class="none">{"not computed" if cell is None else cell}</td>'
     if isinstance(cell, Estimate):
         value = f'<span class="value">{_number(cell.value, column)}</span>'
         if math.isnan(cell.low):
@@ -295,23 +300,28 @@ def _table(table: Table) -> str:
     if any(len(row) != len(table.columns) for row in table.rows):
         raise BadInput(f"table {table.caption!r} has rows that do not fit its {len(table.columns)} columns")
     scales = [_scale([row[c] for row in table.rows]) for c in range(len(table.columns))]
-    arrows = {"lower": "↓ lower is better", "higher": "↑ higher is better", None: ""}
-    heads = "".join(
-        f'<th scope="col">{escape(column.label)}'
-        + (f'<span class="better">{arrows[column.better]}</span>' if column.better else "")
-        + "</th>"
-        for column in table.columns
+    cells = [[_cell(*triple) for triple in zip(row, table.columns, scales, strict=True)][1:] for row in table.rows]
+    names = [escape(str(row[0])) for row in table.rows]
+    heads = [_head(column) for column in table.columns]
+    if table.turned:
+        cells = [list(column) for column in zip(*cells, strict=True)]
+        names, heads = heads[1:], [heads[0], *names]
+    top = "".join(f'<th scope="col">{head}</th>' for head in heads)
+    rows = "".join(
+        f'<tr><th scope="row">{name}</th>{"".join(row)}</tr>\n' for name, row in zip(names, cells, strict=True)
     )
-    rows = ""
-    for row in table.rows:
-        cells = "".join(_cell(*triple) for triple in list(zip(row, table.columns, scales, strict=True))[1:])
-        rows += f'<tr><th scope="row">{escape(str(row[0]))}</th>{cells}</tr>\n'
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
     return (
-        f'<div class="table"><div class="scroll" tabindex="0" role="region" aria-label="{escape(table.caption)}"><table>'
-        f"<caption>{escape(table.caption)}</caption>\n<thead><tr>{heads}</tr></thead>\n"
+        f'<div class="table"><div class="scroll" tabindex="0" role="region" aria-label="{escape(table.caption)}">'
+        f"<table><caption>{escape(table.caption)}</caption>\n<thead><tr>{top}</tr></thead>\n"
         f"<tbody>\n{rows}</tbody></table></div>{note}</div>\n"
     )
+
+
+def _head(column: Column) -> str:
+    arrows = {"lower": "↓ lower is better", "higher": "↑ higher is better"}
+    better = f'<span class="better">{arrows[column.better]}</span>' if column.better else ""
+    return escape(column.label) + better
 
 
 def _scale(cells: Sequence[Cell]) -> tuple[float, float] | None:

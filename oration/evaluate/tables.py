@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from oration.evaluate.abx import ABXResult
 from oration.evaluate.interval import Estimate
 from oration.evaluate.likelihood import Likelihood
-from oration.evaluate.report import Cell, Column, Table
+from oration.evaluate.report import NOTHING, Cell, Column, Table
 from oration.evaluate.resynthesis import ORIGINAL, Resynthesis
 from oration.evaluate.units import UnitCost, UnitPurity
 
@@ -20,7 +20,7 @@ def resynthesis_table(result: Resynthesis, caption: str = "Resynthesis beside th
     def against(cells: list[Estimate | None]) -> list[Cell]:
         """The original has no distance from itself, which is not the same as one that nobody computed."""
         return [
-            cell if cell is not None or row.system != ORIGINAL else "–"
+            cell if cell is not None or row.system != ORIGINAL else NOTHING
             for cell, row in zip(cells, result.rows, strict=True)
         ]
 
@@ -56,7 +56,7 @@ def likelihood_table(result: Likelihood, caption: str = "Held-out speech, nats p
         Column("bits per second", 1, "lower"),
     ]
     rows: list[tuple[Cell, ...]] = [
-        (row.model, row.nats, "–" if row.against is None else row.against, row.perplexity, row.bits_per_second)
+        (row.model, row.nats, NOTHING if row.against is None else row.against, row.perplexity, row.bits_per_second)
         for row in result.rows
     ]
     if all(row.bits_per_second is None for row in result.rows):
@@ -87,12 +87,12 @@ def units_table(results: Mapping[str, tuple[UnitPurity | None, UnitCost]], capti
         Column("phone purity", better="higher"),
         Column("cluster purity", better="higher"),
         Column("PNMI", better="higher"),
-        Column("used", percent=True),
+        Column("codebook used", percent=True),
         Column("perplexity", 0),
-        Column("bit/s nominal", 0),
-        Column("bit/s entropy", 0),
-        Column("runs/s", 1),
-        Column("bit/s runs", 0),
+        Column("bit/s, nominal", 0),
+        Column("bit/s, entropy of units", 0),
+        Column("runs a second", 1),
+        Column("bit/s, runs with durations", 0),
     )
     rows: list[tuple[Cell, ...]] = []
     for name, (p, c) in results.items():
@@ -104,4 +104,4 @@ def units_table(results: Mapping[str, tuple[UnitPurity | None, UnitCost]], capti
         f"{frames + '. ' if frames else ''}Runs are units with repeats merged; their bits count the durations too. "
         f"{INTERVAL}, clips resampled."
     )
-    return Table(caption, columns, tuple(rows), note)
+    return Table(caption, columns, tuple(rows), note, turned=True)

@@ -1,7 +1,7 @@
 """ConvNeXt blocks over time, with a look-ahead that can be bounded. Layers only; knows no speech.
 
-Everything is channels-last, float[B, T, C]: the linear layers then need no transposition, and a depthwise convolution is
-a few scaled additions of the signal to itself.
+Everything is channels-last, float[B, T, C]: the linear layers then need no transposition, and a depthwise convolution
+is a few scaled additions of the signal to itself.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _Taps(torch.autograd.Function):
 
 
 class DepthwiseConv(nn.Module):
-    """One filter per channel, zero padded to the length of its input; it looks `right` steps ahead (None: half its span)."""
+    """One filter per channel, zero padded at both ends; it looks `right` steps ahead (None: half its span)."""
 
     def __init__(self, dim: int, kernel: int, *, dilation: int = 1, right: int | None = None) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class ConvNeXtBlock(nn.Module):
 
 
 def share_ahead(spans: list[tuple[int, int]], ahead: int | None) -> list[int]:
-    """How far each of a stack of convolutions may look ahead if all together may look `ahead` steps (None: half of each).
+    """How far each of a stack of convolutions looks ahead if all together may `ahead` steps (None: half of each).
 
     Those with the smallest dilation are served first, so that neighbouring steps are always seen from both sides.
 

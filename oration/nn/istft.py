@@ -1,4 +1,7 @@
-"""The inverse short-time Fourier transform as a last layer. Knows no speech. Siuzdak 2023, arXiv:2306.00814, section 3.3."""
+"""The inverse short-time Fourier transform as a last layer. Siuzdak 2023, arXiv:2306.00814, section 3.3.
+
+Knows no speech.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ class InverseStft(nn.Module):
         return -(-self.trim // self.hop)
 
     def forward(self, spectrum: Tensor, valid: Tensor | None = None) -> Tensor:
-        """complex[B, F, fft // 2 + 1] -> float[B, F * hop]. Frames where `valid`, float[B, F, 1], is 0 are not there."""
+        """complex[B, F, fft // 2 + 1] -> float[B, F * hop]; where `valid`, float[B, F, 1], is 0 there is no frame."""
         frames = torch.fft.irfft(spectrum, self.fft) * self.window
         if valid is None:
             envelope = self._add((self.window**2).expand(1, spectrum.shape[1], -1))
@@ -45,7 +48,7 @@ class InverseStft(nn.Module):
 
 
 class StftHead(nn.Module):
-    """Hidden frames -> log magnitude and phase -> samples. The phase wraps by itself: only its sine and cosine are used."""
+    """Hidden frames -> log magnitude and phase -> samples. Of the phase only sine and cosine count: it wraps."""
 
     def __init__(self, dim: int, fft: int, hop: int) -> None:
         super().__init__()

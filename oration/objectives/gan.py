@@ -1,12 +1,13 @@
-"""Training a vocoder: spectral regression first, then against discriminators. Kong et al. 2020, arXiv:2010.05646, section 2.
+"""Training a vocoder: spectral regression first, then against discriminators. Kong et al. 2020, arXiv:2010.05646.
 
-Regression alone is several times cheaper a step and brings intelligible sound; the adversarial part that follows sharpens it.
+Regression alone is several times cheaper a step and brings intelligible sound; the adversarial part that follows
+sharpens it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -37,8 +38,8 @@ class Gan:
     """The fraction of the budget before which no discriminator runs."""
     window: float = 0.32
     """Seconds that discriminators see of each crop, at a random place."""
-    periods: MultiPeriod = MultiPeriod()
-    spectra: MultiResolutionStft = MultiResolutionStft()
+    periods: MultiPeriod = field(default_factory=MultiPeriod)
+    spectra: MultiResolutionStft = field(default_factory=MultiResolutionStft)
 
     @classmethod
     def tiny(cls) -> Gan:
@@ -102,7 +103,7 @@ class GanModel(nn.Module):
         return Loss(total / len(judged), {"critic": total.detach() / len(judged)})
 
     def _opinion(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        """What the critics say of the fake, and how differently they see it from the real; no gradient for themselves."""
+        """What the critics say of the fake, and how differently they see it from the real; no gradient for them."""
         self.critics.requires_grad_(False)
         try:
             with torch.no_grad():
@@ -132,7 +133,7 @@ class SpectralDistance(nn.Module):
             self.register_buffer(f"mel{fft}", filters / filters.sum(0), persistent=False)
 
     def forward(self, fake: Tensor, real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """float[B, T] twice -> log-mel L1 (nats), log-magnitude L1 (nats), spectral convergence; means over resolutions."""
+        """float[B, T] twice -> L1 of log-mel and log magnitude (nats), spectral convergence; means over `ffts`."""
         mel = stft = convergence = fake.new_zeros((), dtype=torch.float32)
         with torch.autocast(fake.device.type, enabled=False):
             for fft in self.ffts:

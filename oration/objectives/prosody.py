@@ -30,6 +30,8 @@ class ProsodyLoss:
 
 
 class ProsodyLossModel(nn.Module):
+    """No weights of its own."""
+
     def __init__(self, config: ProsodyLoss) -> None:
         super().__init__()
         self.config = config
@@ -41,7 +43,8 @@ class ProsodyLossModel(nn.Module):
         """Yields (model, loss).
 
         Args:
-            batch: the units long[B, F] padded with -1, `f0` long[B, F * n] if the part gives it, one-item streams long[B].
+            batch: the units long[B, F] padded with -1, `f0` long[B, F * n] if the part gives it, one-item streams
+                long[B].
         """
         units = batch[part.stream]
         found = Runs(units, part.config.longest)

@@ -9,11 +9,9 @@ from dataclasses import replace
 from oration.lms import FromText, TextBody
 from oration.recipes.gslm import recipe as gslm
 
-text_lm = "opt-125m"
-
 recipe = replace(
     gslm,
     name="twist",
     tokenizers=(replace(gslm.tokenizers[0], clusters=500), *gslm.tokenizers[1:]),
-    lms=(replace(gslm.lms[0], body=TextBody(folder=text_lm), start=FromText(folder=text_lm), context=2048),),
+    lms=(replace(gslm.lms[0], body=TextBody("opt-125m"), start=FromText(), context=2048),),
 )

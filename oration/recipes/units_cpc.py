@@ -17,7 +17,7 @@ encoder = Train(
     feed=Crops(streams=("wave",), seconds=3.0, batch=8),
     optimizer=AdamW(lr=5e-4),
     schedule=Cosine(warmup=200),
-    budget=Steps(3000),
+    budget=Steps(2000),
 )
 recipe = replace(
     units_mfcc, name="units_cpc", tokenizers=(tokenizer,), training=(encoder, *units_mfcc.training)

@@ -69,25 +69,72 @@ class F0:
         return np.where(np.asarray(ids) == self.unvoiced, 0.0, middle)
 
     def encode(self, waves: Sequence[Waveform]) -> list[Example]:
-        """Recordings at any rate -> ceil(seconds * rate) symbols each.
+        """Recordings at any rate -> ceil(seconds * rate) symbols each, analysed a minute at a time."""
+        examples = []
+        for wave in waves:
+            live = self.live()
+            found = [*live.push(wave), *live.flush()]
+            ids = [example[self.stream].ids for example in found]
+            examples.append({self.stream: Stream(np.concatenate(ids) if ids else np.zeros(0, np.int64))})
+        return examples
 
-        Not live: the analysis looks at a whole utterance. Long recordings are analysed a minute at a time.
-        """
-        return [{self.stream: Stream(self.ids(self._track(wave)))} for wave in waves]
+    def live(self) -> LiveF0:
+        """The streaming form. The analysis looks at a whole minute, so it lags behind by that much, to bound memory only."""
+        return LiveF0(self)
 
-    def _track(self, wave: Waveform) -> np.ndarray:
-        """Hz at each frame, float[T]."""
-        frames = self.specs()[self.stream].length(wave.seconds)
-        if not frames:
-            return np.zeros(0)
-        step, margin = round(BLOCK * self.rate), round(MARGIN * self.rate)
-        tracks = []
-        for start in range(0, frames, step):
-            first = max(0, start - margin)
-            part = wave.cut(first / self.rate, (start + step + margin) / self.rate)
-            tracks.append(self._analyse(part)[start - first :][:step])
-        track = np.concatenate(tracks)[:frames]
-        return np.pad(track, (0, frames - len(track)))
-
-    def _analyse(self, wave: Waveform) -> np.ndarray:
+    def analyse(self, wave: Waveform) -> np.ndarray:
+        """Hz, float32[ceil(seconds * rate)]; 0 where unvoiced."""
         return f0(wave, frame_rate=self.rate, floor=self.floor, ceiling=self.ceiling, method=self.method)
+
+
+class LiveF0:
+    """One recording in pieces of any length and at any one rate -> its symbols, a block at a time."""
+
+    def __init__(self, config: F0) -> None:
+        self.config = config
+        self._reset()
+
+    def _reset(self) -> None:
+        self.rate, self.pieces = 0, list[np.ndarray]()
+        self.held, self.dropped, self.block = 0, 0, 0
+        """Samples held and dropped so far, and the number of the block to analyse next."""
+
+    def push(self, wave: Waveform) -> list[Example]:
+        """The symbols that this piece completes, if any.
+
+        Raises:
+            BadInput: its rate differs from that of the piece before.
+        """
+        if self.rate not in (0, wave.rate):
+            raise BadInput(f"a live piece has {wave.rate} Hz, expected {self.rate} Hz as before; flush first")
+        self.rate = wave.rate
+        self.pieces.append(wave.samples)
+        self.held += len(wave)
+        found = []
+        while self.dropped + self.held >= ((self.block + 1) * BLOCK + MARGIN) * self.rate:
+            found.append(self._analyse(last=False))
+        return found
+
+    def flush(self) -> list[Example]:
+        """The rest, so that there are ceil(seconds * rate) in all. Afterwards it is ready for another recording."""
+        found = []
+        while self.rate and self.dropped + self.held > self.block * BLOCK * self.rate:
+            found.append(self._analyse(last=self.dropped + self.held <= (self.block + 1) * BLOCK * self.rate))
+        self._reset()
+        return found
+
+    def _analyse(self, last: bool) -> Example:
+        """One block, seen with a margin on both sides; what no later block sees is dropped."""
+        rate, config = self.rate, self.config
+        samples = np.concatenate(self.pieces)
+        start = round(max(0.0, self.block * BLOCK - MARGIN) * rate)
+        stop = round(((self.block + 1) * BLOCK + MARGIN) * rate)
+        seen = samples[start - self.dropped : stop - self.dropped]
+        track = config.analyse(Waveform(seen, rate))
+        first = round(self.block * BLOCK * config.rate) - round(start / rate * config.rate)
+        track = track[first:] if last else track[first : first + round(BLOCK * config.rate)]
+        self.block += 1
+        keep = round(max(0.0, self.block * BLOCK - MARGIN) * rate)
+        self.pieces = [samples[keep - self.dropped :].copy()]
+        self.held, self.dropped = len(self.pieces[0]), min(keep, self.dropped + len(samples))
+        return {config.stream: Stream(config.ids(track))}

@@ -1,4 +1,4 @@
-"""Streams to recordings: generators behind one promise, their discriminators, and the prosody that fills in what lacks."""
+"""Streams to recordings: generators behind one promise, their discriminators, and the prosody that comes before."""
 
 from oration.vocoders.discriminators import MultiPeriod, MultiResolutionStft
 from oration.vocoders.griffin_lim import GriffinLim
@@ -7,6 +7,6 @@ from oration.vocoders.unit_hifigan import UnitHifiGan, UnitHifiGanModel
 from oration.vocoders.vocos import Vocos, VocosModel
 
 __all__ = [
-    "GriffinLim", "MultiPeriod", "MultiResolutionStft", "Prosody", "ProsodyModel", "UnitHifiGan", "UnitHifiGanModel", "Vocos",
-    "VocosModel",
+    "GriffinLim", "MultiPeriod", "MultiResolutionStft", "Prosody", "ProsodyModel", "UnitHifiGan", "UnitHifiGanModel",
+    "Vocos", "VocosModel",
 ]  # fmt: skip

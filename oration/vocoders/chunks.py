@@ -14,15 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from oration.core import BadInput, Example, Specs, Stream, Waveform
+from oration.core import BadInput, Example, Spec, Stream, Waveform
 
 
 class Generator(Protocol):
     """What decoding in pieces asks of a model."""
 
     needs: tuple[str, ...]
-    specs: Specs
-    repeats: Mapping[str, int]
+    specs: dict[str, Spec]
+    repeats: dict[str, int]
     """Stream -> frames per item (0: one item for the whole recording), for `needs` and what `extend` adds."""
     reach: tuple[int, int]
     """How many frames before and after a frame its samples depend on."""
@@ -30,7 +30,7 @@ class Generator(Protocol):
     rate: int
 
     def extend(self, part: Example, memory: Any) -> tuple[Example, Any]:
-        """Add the streams that depend on all that went before; `memory` is None at first, then what was returned last."""
+        """Add streams that depend on all that went before; `memory` is None at first, then what was returned last."""
         ...
 
     def sound(self, streams: Mapping[str, Tensor]) -> Tensor:
@@ -85,7 +85,7 @@ class LiveDecoder:
         """The sound of the last frames, as if nothing followed."""
         missing = [name for name in self._model.needs if name not in self._held]
         if missing:
-            raise BadInput(f"the vocoder needs the stream {missing[0]!r}, which never came; it got {sorted(self._held)}")
+            raise BadInput(f"the vocoder needs {missing[0]!r}, which never came; it got {sorted(self._held)}")
         return self._run(last=True)
 
     def _run(self, last: bool) -> list[Waveform]:

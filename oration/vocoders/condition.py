@@ -13,7 +13,7 @@ from oration.core import BadInput, Spec, Specs
 
 
 def repeats(needs: tuple[str, ...], specs: Specs, frame_rate: Fraction) -> dict[str, int]:
-    """How many frames an item of each stream lasts; 0 for a stream of one item (`Spec.rate` None), which lasts for ever.
+    """How many frames an item of each stream lasts; 0 for a stream of one item (`Spec.rate` None): all frames.
 
     Raises:
         BadInput: a stream that is not there, or whose rate does not divide the frame rate.
@@ -36,7 +36,7 @@ def repeats(needs: tuple[str, ...], specs: Specs, frame_rate: Fraction) -> dict[
 
 
 def smooth_table(size: int, dim: int) -> Tensor:
-    """float[size, dim]: an embedding in which neighbouring symbols begin alike (the last symbol, "none", stands apart)."""
+    """float[size, dim]: embeddings in which neighbouring symbols begin alike; the last, "none", stands apart."""
     place = torch.arange(size)[:, None] / max(1, size - 1)
     waves = torch.arange(1, 9)[None] * math.pi * place
     features = torch.cat((place * 2 - 1, waves.cos(), waves.sin()), -1)
@@ -58,10 +58,11 @@ class Condition(nn.Module):
         beside: bool = False,
         ordered: tuple[str, ...] = ("f0",),
     ) -> None:
-        """Args:
-        dim: width of each stream's embedding.
-        beside: lay them side by side instead of adding them.
-        ordered: the streams whose symbols are bins of a quantity; their embeddings start smooth.
+        """One table for each stream, of width `dim`.
+
+        Args:
+            beside: lay the embeddings side by side instead of adding them.
+            ordered: the streams whose symbols are bins of a quantity; their embeddings start smooth.
         """
         super().__init__()
         self.beside = beside
@@ -84,8 +85,8 @@ class Condition(nn.Module):
         """Streams -> float[B, F, dim] and which frames are real, float[B, F, 1] (None: all).
 
         Args:
-            streams: regular discrete streams long[B, items] padded with -1, continuous ones float[B, items, D], one-item
-                streams long[B] or float[B, D].
+            streams: regular discrete streams long[B, items] padded with -1, continuous ones float[B, items, D],
+                one-item streams long[B] or float[B, D].
         """
         frames = self.frames(streams)
         parts = []

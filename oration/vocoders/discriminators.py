@@ -5,6 +5,7 @@ Each gives, for every part of itself, a score map and the activations before it 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -37,6 +38,8 @@ class MultiPeriod:
 
 
 class MultiPeriodModel(nn.Module):
+    """One net for each period."""
+
     def __init__(self, config: MultiPeriod) -> None:
         super().__init__()
         self.periods = config.periods
@@ -60,7 +63,7 @@ class _PeriodNet(nn.Module):
         half = config.kernel // 2
         self.layers = nn.ModuleList(
             weight_norm(nn.Conv1d(before, after, config.kernel, config.stride, half))
-            for before, after in zip(sizes, sizes[1:], strict=False)
+            for before, after in itertools.pairwise(sizes)
         )
         self.score = weight_norm(nn.Conv1d(sizes[-1], 1, 3, padding=1))
 
@@ -74,7 +77,7 @@ class _PeriodNet(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class MultiResolutionStft:
-    """Looks at complex spectra of several resolutions. Défossez et al. 2022, arXiv:2210.13438, 3.4 (there with 32 channels)."""
+    """Looks at complex spectra of several resolutions. Défossez et al. 2022, arXiv:2210.13438, 3.4."""
 
     ffts: tuple[int, ...] = (1024, 512, 256)
     """Samples of each window; the hop is a quarter."""
@@ -90,6 +93,8 @@ class MultiResolutionStft:
 
 
 class MultiResolutionStftModel(nn.Module):
+    """One net for each resolution."""
+
     def __init__(self, config: MultiResolutionStft) -> None:
         super().__init__()
         self.nets = nn.ModuleList(_StftNet(fft, config.channels, config.layers) for fft in config.ffts)

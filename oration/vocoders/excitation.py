@@ -1,8 +1,8 @@
 """A voice before the mouth: harmonics of the pitch and noise, both as spectra that a generator then shapes.
 
-An inverse-STFT head must otherwise invent a phase that runs on evenly from frame to frame, which is what takes longest to
-learn. Here it turns the phase of a steady harmonic signal and of noise. The idea is that of source-filter vocoders (Wang
-et al. 2019, arXiv:1904.12088; in the STFT domain Liu et al. 2020, "Neural homomorphic vocoder", section 2).
+An inverse-STFT head must otherwise invent a phase that runs on evenly from frame to frame, which is what takes longest
+to learn. Here it turns the phase of a steady harmonic signal and shapes noise. The idea is that of source-filter
+vocoders (Wang et al. 2019, arXiv:1904.12088; Liu et al. 2020, "Neural homomorphic vocoder", section 2).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from oration.nn.istft import InverseStft
 
 NOISE_FRAMES = 397
-"""The noise repeats after so many frames (a prime, near 4 s at 100 frames a second); live and whole decoding then agree."""
+"""The noise repeats after so many frames (a prime, near 4 s at 100 a second): live and whole decoding then agree."""
 
 
 class Pitch(nn.Module):
@@ -30,14 +30,15 @@ class Pitch(nn.Module):
         self.register_buffer("hertz", torch.cat((centres, torch.zeros(1))).float(), persistent=False)
 
     def run(self, ids: Tensor, before: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """long[B, F] -> float[B, F, 2]: the fundamental's phase at each frame, in turns from 0 to 1, and the frame's number;
-        and what the frames after these need to run on, to be passed as `before`: double[B, 3].
+        """long[B, F] -> float[B, F, 2]: the phase of the fundamental, in turns from 0 to 1, and a frame number.
+
+        The second result is what the frames after these need to run on, to be passed as `before`: double[B, 3].
         """
         hertz = self.hertz[ids.clamp_min(0)].double() * (ids >= 0)
         if before is None:
             before = hertz.new_tensor([[0.0, -1.0, 0.0]]).expand(len(ids), 3)
         past = torch.cat((before[:, 2:], hertz[:, :-1]), 1)
-        # the mean of two neighbours is what the phase advances by between their middles; a voice that begins has no past
+        # between two middles the phase advances by the mean of both; a voice that begins has no past
         advance = torch.where(past > 0, (past + hertz) / 2, hertz) * (hertz > 0) / self.frame_rate
         turns = (before[:, :1] + advance.cumsum(1)) % 1
         number = (before[:, 1:2] + torch.arange(1, ids.shape[1] + 1, device=ids.device)) % NOISE_FRAMES

@@ -12,7 +12,7 @@ from oration.core import BadInput, Example, Waveform
 
 @dataclass(frozen=True, kw_only=True)
 class GriffinLim:
-    """Griffin & Lim 1984. It refines one whole recording again and again, so it is not live, and memory grows with length."""
+    """Griffin & Lim 1984. It refines a whole recording again and again: not live, and memory for it all."""
 
     mel: LogMel = field(default_factory=LogMel)
     """The transform that gave the stream."""

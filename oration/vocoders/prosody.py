@@ -1,7 +1,7 @@
 """How long each unit lasts and how the voice moves: what a language model of merged units leaves open.
 
-The duration predictor stands between such a model and a vocoder in Polyak et al. 2021 (arXiv:2104.00355, section 2.2, after
-FastSpeech 2). Here durations and pitch bins are distributions, so that the mean and its doubt are both known.
+The duration predictor stands between such a model and a vocoder in Polyak et al. 2021 (arXiv:2104.00355, section 2.2,
+after FastSpeech 2). Here durations and pitch bins are distributions, so that the mean and its doubt are both known.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from oration.nn.convnext import ConvNeXtBlock
 
 @dataclass(frozen=True, kw_only=True)
 class Prosody:
-    """Runs of units (and who speaks) -> their durations, the units frame by frame, and their pitch if there is a stream `f0`."""
+    """Runs of units (and who speaks) -> durations, the units frame by frame, and pitch if there is a stream `f0`."""
 
     needs: tuple[str, ...] = ("units.runs",)
     """The stream of runs first; any further stream has one item, such as `speaker`."""
@@ -82,7 +82,7 @@ class ProsodyModel(nn.Module):
         self.drop = nn.Dropout(config.dropout)
 
     def hidden(self, runs: Tensor, whole: Sequence[Tensor] = (), valid: Tensor | None = None) -> Tensor:
-        """Runs long[B, R] and one long[B] for each one-item stream -> float[B, R, D]. `valid`: float[B, R, 1], 0 in padding."""
+        """Runs long[B, R], long[B] for each one-item stream -> float[B, R, D]; `valid` float[B, R, 1], 0: padding."""
         x = self.unit_table(runs.clamp_min(0))
         for table, value in zip(self.whole_tables, whole, strict=True):
             x = x + table(value)[:, None]

@@ -1,7 +1,7 @@
-"""Discrete streams to sound by upsampling convolutions: HiFi-GAN on units. Polyak et al. 2021, arXiv:2104.00355, section 2.2.
+"""Discrete streams to sound by upsampling convolutions. Polyak et al. 2021, arXiv:2104.00355, section 2.2.
 
-The generator is that of Kong et al. 2020 (arXiv:2010.05646, section 2.2, V1); each stream has a table of embeddings, and
-the tables' vectors stand side by side at its input.
+The generator is HiFi-GAN (Kong et al. 2020, arXiv:2010.05646, section 2.2, V1); each stream has a table of embeddings,
+and the tables' vectors stand side by side at its input.
 """
 
 from __future__ import annotations
@@ -53,14 +53,20 @@ class UnitHifiGan:
         fits = all(k >= s and (k - s) % 2 == 0 for k, s in zip(self.kernels, self.upsample, strict=False))
         if len(self.kernels) != len(self.upsample) or not fits or self.channels >> len(self.upsample) < 1:
             raise BadInput(
-                f"each stage needs a kernel not below its factor, both odd or both even, and a channel that can be halved; "
+                f"each stage needs a kernel not below its factor, both odd or both even, and channels to halve; "
                 f"got kernels={self.kernels}, upsample={self.upsample}, channels={self.channels}"
             )
 
     @classmethod
     def tiny(cls) -> UnitHifiGan:
         return cls(
-            embedding=8, upsample=(16, 10), kernels=(16, 10), channels=16, blocks=(3,), dilations=((1, 2),), double=False
+            embedding=8,
+            upsample=(16, 10),
+            kernels=(16, 10),
+            channels=16,
+            blocks=(3,),
+            dilations=((1, 2),),
+            double=False,
         )
 
     @classmethod
@@ -90,7 +96,7 @@ class UnitHifiGan:
 
 
 class UnitHifiGanModel(nn.Module):
-    """Trained by the `Gan` objective through `forward`; `reach` is (frames before, frames after) that a frame depends on."""
+    """`Gan` trains it through `forward`; `reach` is (frames before, frames after) that a frame depends on."""
 
     def __init__(self, config: UnitHifiGan, specs: Specs) -> None:
         super().__init__()
@@ -111,9 +117,7 @@ class UnitHifiGanModel(nn.Module):
         return self.reach[1] * self.hop / self.rate
 
     def forward(self, streams: Mapping[str, Tensor]) -> Tensor:
-        """Streams (discrete long[B, items] padded with -1, continuous float[B, items, D], one-item long[B]) ->
-        float[B, frames * hop], silent in the padding.
-        """
+        """Streams, as `Condition` takes them -> float[B, frames * hop], silent in the padding."""
         x, valid = self.condition(streams)
         x = self.first(x.transpose(1, 2))
         for stage in self.stages:

@@ -59,7 +59,7 @@ class Vocos:
 
 
 class VocosModel(nn.Module):
-    """Trained by the `Gan` objective through `forward`; `reach` is (frames before, frames after) that a frame depends on."""
+    """`Gan` trains it through `forward`; `reach` is (frames before, frames after) that a frame depends on."""
 
     def __init__(self, config: Vocos, specs: Specs) -> None:
         super().__init__()
@@ -100,9 +100,7 @@ class VocosModel(nn.Module):
         return self.reach[1] * self.hop / self.rate
 
     def forward(self, streams: Mapping[str, Tensor]) -> Tensor:
-        """Streams (discrete long[B, items] padded with -1, continuous float[B, items, D], one-item long[B]) ->
-        float[B, frames * hop], silent in the padding.
-        """
+        """Streams, as `Condition` takes them -> float[B, frames * hop], silent in the padding."""
         x, valid = self.condition(streams)
         x = self.first_norm(self.first(x))
         for block in self.blocks:

@@ -16,9 +16,8 @@ def test_depthwise_equals_the_librarys_forward_and_backward(kernel, dilation, ri
     other = F.conv1d(padded, layer.weight.t()[:, None], layer.bias, dilation=dilation, groups=6).transpose(1, 2)
     torch.testing.assert_close(y, other)
     pull = torch.randn_like(y)
-    for a, b in zip(
-        torch.autograd.grad(y, (x, layer.weight), pull), torch.autograd.grad(other, (x, layer.weight), pull), strict=True
-    ):
+    grads = (torch.autograd.grad(result, (x, layer.weight), pull) for result in (y, other))
+    for a, b in zip(*grads, strict=True):
         torch.testing.assert_close(a, b)
 
 

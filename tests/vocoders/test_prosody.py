@@ -30,9 +30,8 @@ def test_prediction_fills_in_durations_units_and_pitch(model):
 
 
 def test_known_durations_are_kept(model):
-    example = {
-        "units.runs": Stream(np.array([1, 4])), "units.durations": Stream(np.array([0, 40])), "speaker": Stream(np.array([0])),
-    }  # fmt: skip
+    runs, lengths = Stream(np.array([1, 4])), Stream(np.array([0, 40]))
+    example = {"units.runs": runs, "units.durations": lengths, "speaker": Stream(np.array([0]))}
     (found,) = model.predict([example])
     assert found["units"].ids.tolist() == [1] + [4] * 41
 
