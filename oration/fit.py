@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,10 +16,11 @@ from oration.core import BadInput, dumps
 from oration.core.files import replace_file
 from oration.data.manifest import Clip, read_manifest
 from oration.data.material import Material, version_of
+from oration.lms import LM
 from oration.model import SpeechLM
 from oration.recipe import Recipe
 from oration.train.feed import Packed
-from oration.train.loop import Loop
+from oration.train.loop import Batches, Loop
 from oration.train.progress import Progress
 from oration.train.stage import Train
 
@@ -41,6 +44,7 @@ def fit(recipe: Recipe, data: Path, out: Path, *, part: str | None = None, devic
             continue
         model = SpeechLM(recipe, out)
         _run(model, number, stage, clips, data / "cache", out, device)
+        _record(recipe, out)
         replace_file(done, json.dumps({"steps": stage.budget.steps}))
     return SpeechLM(recipe, out)
 
@@ -48,28 +52,38 @@ def fit(recipe: Recipe, data: Path, out: Path, *, part: str | None = None, devic
 def _claim(recipe: Recipe, out: Path) -> None:
     """Write recipe.json, or see that the one there has the same parts."""
     out.mkdir(parents=True, exist_ok=True)
-    path, record = out / "recipe.json", dumps(recipe)
-    if path.is_file() and path.read_text(encoding="utf-8") != record:
+    if (out / "recipe.json").is_file():
         old = SpeechLM.recipe_of(out)
-        if old.parts() != recipe.parts():
-            differ = [name for name, config in recipe.parts().items() if old.parts().get(name) != config]
+        theirs = old.parts()
+        differ = [
+            n for n, config in recipe.parts().items() if theirs.get(n) != config and theirs.get(n) != _pinned(config)
+        ]
+        if differ or set(theirs) - set(recipe.parts()):
             raise BadInput(
-                f"{out} holds the recipe {old.name!r}, whose {', '.join(differ) or 'parts'} differ from {recipe.name!r} "
-                "as asked for; give another --out, or the same settings as before"
+                f"{out} holds the recipe {old.name!r}, whose {', '.join(differ) or 'parts'} differ from "
+                f"{recipe.name!r} as asked for; give another --out, or the same settings as before"
             )
-    replace_file(path, record)
+    _record(recipe, out)
+
+
+def _record(recipe: Recipe, out: Path) -> None:
+    """recipe.json: a language model that has its weights no longer needs the text LM it started from."""
+    lms = tuple(_pinned(lm) if (out / f"{lm.name}.safetensors").is_file() else lm for lm in recipe.lms)
+    replace_file(out / "recipe.json", dumps(replace(recipe, lms=lms)))
+
+
+def _pinned(config: Any) -> Any:
+    return config.pinned() if isinstance(config, LM) else config
 
 
 def _run(model: SpeechLM, number: int, stage: Train, clips: list[Clip], cache: Path, out: Path, device: str) -> None:
     folder = out / "training" / f"{number}-{stage.part}"
     part = model.part(stage.part)
     corpora = [_corpus(model, stage, clips, split, cache) for split in ("train", "dev")]
-    if isinstance(stage.feed, Packed):
-        feeds = [stage.feed.batches(c, stage.data, stage.seed + i, part) for i, c in enumerate(corpora) if c.clips]
-        specs = model.specs
-    else:
-        feeds = [stage.feed.batches(c, stage.data, stage.seed + i) for i, c in enumerate(corpora) if c.clips]
-        specs = stage.feed.specs(corpora[0])
+    feeds: list[Batches] = [
+        stage.feed.batches(corpus, stage.data, stage.seed + i, part) for i, corpus in enumerate(corpora) if corpus.clips
+    ]
+    specs = model.specs if isinstance(stage.feed, Packed) else stage.feed.specs(corpora[0])
     objective = stage.objective.build(part, specs)
     torch.manual_seed(stage.seed)
     loop = Loop(stage, part, objective, feeds[0], folder, dev=feeds[1] if len(feeds) > 1 else None, device=device)
@@ -81,7 +95,8 @@ def _corpus(model: SpeechLM, stage: Train, clips: list[Clip], split: str, cache:
     """The clips of one split that the stage draws from, with the streams that it asks for."""
     corpus = Material([clip for clip in clips if clip.split == split], rate=model.rate)
     if not corpus.clips and split == "train":
-        raise BadInput(f"the data has no clips of the split 'train', only {sorted({c.split for c in clips})}; prepare some")
+        splits = sorted({c.split for c in clips})
+        raise BadInput(f"the data has no clips of the split 'train', only {splits}; prepare some")
     wanted = set(model.needs(stage))
     for tokenizer in model.recipe.tokenizers:
         gives = tokenizer.specs()
@@ -105,5 +120,3 @@ def _track(split: str, items: Iterable[int], title: str) -> Iterable[int]:
         for item in items:
             yield item
             bar.advance()
-
-

@@ -7,9 +7,9 @@ import os
 import time
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from oration.core.files import replace_file
 from oration.generate import Sampler, Score, Step, complete, resolve, score
 from oration.lms import LanguageModel
 from oration.recipe import Recipe
+from oration.tasks import Task
 from oration.text.phones import PHONES
 from oration.train.checkpoint import about, load_part, read_json, save_tensors
 from oration.train.feed import Packed
@@ -57,7 +58,9 @@ class SpeechLM:
         model = cls(cls.recipe_of(path), path, device=device)
         for name, config in model.configs.items():
             if hasattr(config, "build") and not (path / f"{name}.safetensors").is_file():
-                raise BadInput(f"{path} has no weights for {name!r}; train it with: oration train {model.recipe.name} --out {path}")
+                raise BadInput(
+                    f"{path} has no weights for {name!r}; train it with: oration train {model.recipe.name} --out {path}"
+                )
         return model
 
     @staticmethod
@@ -65,7 +68,9 @@ class SpeechLM:
         """The recipe a model folder was made with."""
         recipe = from_record(read_json(folder / "recipe.json"))
         if not isinstance(recipe, Recipe):
-            raise BadInput(f"{folder / 'recipe.json'} holds a {type(recipe).__name__}, expected a Recipe; it is not a model folder")
+            raise BadInput(
+                f"{folder / 'recipe.json'} holds a {type(recipe).__name__}, expected a Recipe; it is not a model folder"
+            )
         return recipe
 
     @property
@@ -95,7 +100,8 @@ class SpeechLM:
         path = None if self.folder is None else self.folder / f"{name}.safetensors"
         if path is not None and path.is_file() and self.device.type != "meta":
             if isinstance(module, LanguageModel) and (saved := about(path).get("vocabs")):
-                module.check_vocabs({row: Vocab(tuple(map(tuple, blocks))) for row, blocks in json.loads(saved).items()})
+                rows = json.loads(saved).items()
+                module.check_vocabs({row: Vocab(tuple((b, n) for b, n in blocks)) for row, blocks in rows})
             load_part(module, path)
         return module.eval()
 
@@ -106,7 +112,7 @@ class SpeechLM:
             reads = {name for operation in stage.feed.operations for name in operation.needs}
             return tuple(sorted((set(stage.feed.streams) - made) | reads))
         lm = next(lm for lm in self.recipe.lms if lm.name == stage.part)
-        task = lm.tasks[stage.feed.task]
+        task = cast(Task, lm.tasks[stage.feed.task])
         return tuple(sorted({n for operation in task.operations for n in operation.needs} | set(task.layout.streams)))
 
     def save_part(self, name: str, folder: Path) -> None:
@@ -127,7 +133,8 @@ class SpeechLM:
         for name, config in self.configs.items():
             if hasattr(config, "build"):
                 self.save_part(name, path)
-        replace_file(path / "recipe.json", dumps(self.recipe))
+        lms = tuple(lm.pinned() for lm in self.recipe.lms)
+        replace_file(path / "recipe.json", dumps(replace(self.recipe, lms=lms)))
 
     def encode(self, waves: Sequence[Waveform]) -> list[Example]:
         """Recordings -> the streams of every tokenizer that listens."""
@@ -199,13 +206,15 @@ class SpeechLM:
         """
         clock = Clock()
         lm_config = self.recipe.lms[0]
-        task = lm_config.tasks[0]
+        task = cast(Task, lm_config.tasks[0])
         heard = self.encode([prompt])[0]
         clock.lap("encode")
         example = task.prepare(heard, self.specs, np.random.default_rng(seed))
         stream = task.predict[0]
         if not len(example[stream]):
-            raise BadInput(f"a prompt of {prompt.seconds:.3f} s holds no unit; give at least a tenth of a second of speech")
+            raise BadInput(
+                f"a prompt of {prompt.seconds:.3f} s holds no unit; give at least a tenth of a second of speech"
+            )
         rate = len(example[stream]) / prompt.seconds
         steps = max(1, round(seconds * rate))
         said = complete(
@@ -227,7 +236,7 @@ class SpeechLM:
     def score(self, waves: Sequence[Waveform]) -> list[Score]:
         """The log-likelihood of recordings under the first language model, by stream."""
         lm = self.recipe.lms[0]
-        task = lm.tasks[0]
+        task = cast(Task, lm.tasks[0])
         examples = [task.prepare(e, self.specs, np.random.default_rng(0)) for e in self.encode(waves)]
         return score(self.part(lm.name), task, examples, self.specs)
 

@@ -44,7 +44,9 @@ class Recipe:
         named |= {"vocoder": self.vocoder} if self.vocoder else {}
         expected = len(self.tokenizers) + len(self.lms) + bool(self.prosody) + bool(self.vocoder)
         if len(named) != expected:
-            raise BadInput(f"recipe {self.name!r} has two parts of one name; its parts are {list(named)}, so rename one")
+            raise BadInput(
+                f"recipe {self.name!r} has two parts of one name; its parts are {list(named)}, so rename one"
+            )
         return named
 
     def tiny(self) -> Recipe:
@@ -71,7 +73,7 @@ class Recipe:
 
 
 def _tiny(part: Any) -> Any:
-    """The smallest of the part's kind that reads and gives the same streams, with parts inside it at their smallest too."""
+    """The smallest of the part's kind that reads and gives the same streams, with the parts inside it at theirs."""
     if not hasattr(part, "tiny"):
         return part
     values = {f.name: getattr(part, f.name) for f in fields(part)}
@@ -82,9 +84,7 @@ def _tiny(part: Any) -> Any:
 
 def names() -> list[str]:
     """The recipes that come with the toolkit."""
-    import oration.recipes
-
-    return sorted(module.name for module in pkgutil.iter_modules(oration.recipes.__path__))
+    return sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent / "recipes")]))
 
 
 def find(name: str) -> Recipe:

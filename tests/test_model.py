@@ -74,7 +74,9 @@ def test_a_prompt_beyond_the_context_is_refused_before_any_work(model, hum):
 
 
 def test_another_voice_is_a_name_the_model_knows(model, hum):
-    assert not np.array_equal(model.resynthesize(hum, voice="rms").samples, model.resynthesize(hum, voice="kathleen").samples)
+    assert not np.array_equal(
+        model.resynthesize(hum, voice="rms").samples, model.resynthesize(hum, voice="kathleen").samples
+    )
     with pytest.raises(BadInput, match="speaker 'nobody' is not in the table; it has kathleen"):
         model.resynthesize(hum, voice="nobody")
 

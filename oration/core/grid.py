@@ -30,6 +30,8 @@ class Dense:
 
 @dataclass(frozen=True, eq=False)
 class Grid:
+    """Streams as a layout placed them."""
+
     tokens: np.ndarray
     """int64[K, S]. An absent cell holds its row's `pad`."""
     role: np.ndarray
@@ -100,7 +102,9 @@ def pack(lines: Sequence[Sequence[Grid]], pads: Sequence[int], length: int | Non
         raise BadInput(f"grids of one batch share their rows; expected {rows}, a tuple of one layout")
     longest = max(sum(grid.steps for grid in line) for line in lines)
     if length is not None and longest > length:
-        raise BadInput(f"a line of {longest} steps does not fit the batch length of {length}; cut it or raise the length")
+        raise BadInput(
+            f"a line of {longest} steps does not fit the batch length of {length}; cut it or raise the length"
+        )
     size = longest if length is None else length
     tokens = np.broadcast_to(np.asarray(pads, np.int64)[None, :, None], (len(lines), len(rows), size)).copy()
     role = np.zeros((len(lines), len(rows), size), np.int8)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Loss:
-    """A scalar to minimise and its parts by name (for the log), in the objective's own units (nats for cross-entropy)."""
+    """A scalar to minimise and its parts by name (for the log), in the objective's units (nats for cross-entropy)."""
 
     total: torch.Tensor
     parts: Mapping[str, torch.Tensor | float] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from oration.core.stream import Example
 from oration.core.waveform import Waveform
 
 X = TypeVar("X", contravariant=True)
-Y = TypeVar("Y", covariant=True)
+Y = TypeVar("Y")
 
 
 class Live(Protocol[X, Y]):
@@ -42,7 +42,7 @@ class Tokenizer(Protocol):
 
 @runtime_checkable
 class Operation(Protocol):
-    """Streams -> streams, without weights. Whatever drops, randomises or aligns is one; chance comes from `rng` only."""
+    """Streams -> streams, without weights. Whatever drops, randomises or aligns is one; chance comes from `rng`."""
 
     @property
     def needs(self) -> tuple[str, ...]: ...

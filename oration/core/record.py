@@ -22,7 +22,7 @@ MOVED: dict[str, str] = {}
 
 
 def to_record(value: Any) -> Any:
-    """Frozen dataclasses, tuples, mappings and plain values -> JSON-able data; a class becomes `"class": "module:Name"`."""
+    """Frozen dataclasses, tuples, mappings, plain values -> JSON-able data; a class becomes `"class": "module:Name"`."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: to_record(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
         return {"class": f"{type(value).__module__}:{type(value).__qualname__}", **fields}
@@ -77,7 +77,9 @@ def _class(path: Any, packages: tuple[str, ...]) -> type:
     try:
         cls = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError):
-        raise BadInput(f"a record names the class {path!r}, which this version of oration does not have; upgrade it") from None
+        raise BadInput(
+            f"a record names the class {path!r}, which this version of oration does not have; upgrade it"
+        ) from None
     frozen = isinstance(cls, type) and dataclasses.is_dataclass(cls) and cls.__dataclass_params__.frozen  # type: ignore[attr-defined]
     if not frozen or cls.__module__ != module:
         raise BadInput(f"a record names {path!r}, expected a frozen dataclass; nothing else may be built from a file")
@@ -85,6 +87,7 @@ def _class(path: Any, packages: tuple[str, ...]) -> type:
 
 
 def dumps(value: Any) -> str:
+    """The record as JSON text."""
     return json.dumps(to_record(value), indent=1)
 
 
@@ -147,4 +150,6 @@ def _parse(text: str, hint: Any, name: str) -> Any:
             return hint(text)
         except ValueError:
             pass
-    raise BadInput(f"--set {name}={text}: expected {getattr(hint, '__name__', None) or hint}, e.g. the kind that stands there now")
+    raise BadInput(
+        f"--set {name}={text}: expected {getattr(hint, '__name__', None) or hint}, e.g. the kind that stands there now"
+    )

@@ -1,4 +1,4 @@
-"""Training material: clips with their recordings and streams at hand: what feeds draw from. Tokenized streams are cached as shards."""
+"""Training material: clips, their recordings and their streams, which are tokenized once and cached as shards."""
 
 from __future__ import annotations
 
@@ -89,7 +89,9 @@ class Material:
         folder = cache / f"{'+'.join(names)}-{key}"
         for start in track(range(0, len(self.clips), SHARD), f"encode {', '.join(names)}"):
             clips = self.clips[start : start + SHARD]
-            digest = hashlib.sha256(json.dumps([[c.id, c.start, c.stop, c.seconds] for c in clips]).encode()).hexdigest()
+            digest = hashlib.sha256(
+                json.dumps([[c.id, c.start, c.stop, c.seconds] for c in clips]).encode()
+            ).hexdigest()
             path = folder / f"{digest[:16]}.npz"
             if path.is_file():
                 examples = _load(path, names, len(clips))
@@ -131,7 +133,9 @@ def _load(path: Path, names: tuple[str, ...], count: int) -> list[Example]:
     with np.load(path, allow_pickle=False) as arrays:
         for name in names:
             ends = np.cumsum(arrays[f"{name}/lengths"])
-            fields = {field: arrays[f"{name}/{field}"] for field in ("ids", "onsets", "values") if f"{name}/{field}" in arrays}
+            fields = {
+                field: arrays[f"{name}/{field}"] for field in ("ids", "onsets", "values") if f"{name}/{field}" in arrays
+            }
             for example, start, stop in zip(examples, [0, *ends[:-1]], ends, strict=True):
                 example[name] = Stream(**{field: array[start:stop] for field, array in fields.items()})
     return examples

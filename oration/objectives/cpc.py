@@ -54,7 +54,10 @@ class CpcModel(nn.Module):
         latent = encoder.latent(encoder.normal(encoder.mels(batch["wave"])))
         context = encoder.context(latent)
         latent = latent[:, : context.shape[1]]
-        known = torch.arange(latent.shape[1], device=latent.device) < (batch["seconds"] * encoder.rate / encoder.hop)[:, None]
+        known = (
+            torch.arange(latent.shape[1], device=latent.device)
+            < (batch["seconds"] * encoder.rate / encoder.hop)[:, None]
+        )
         predicted = self.predictors(context).unflatten(-1, (self.numbers.steps, -1))
         nats, right, count = latent.new_zeros(()).float(), latent.new_zeros(()).float(), 0
         for ahead in range(1, min(self.numbers.steps, latent.shape[1] - 1) + 1):

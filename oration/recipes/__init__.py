@@ -1,0 +1,1 @@
+"""One file per published system, holding literals, constructor calls and `replace`, and nothing else."""

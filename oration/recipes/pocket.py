@@ -1,6 +1,6 @@
 """The model that comes with the toolkit: GSLM (`gslm`) in pocket size, on units taught by phone labels.
 
-Trained on two CPU cores, on speech that may be given away: kathleen (CC0), speechocean762 (CC BY 4.0) and flite's voices.
+Trained on two CPU cores, on speech that may be given away: kathleen (CC0), speechocean762 (CC BY 4.0), flite's voices.
 Sizes are this repository's own; docs/model-card.md says what they reach.
 """
 

@@ -19,6 +19,4 @@ encoder = Train(
     schedule=Cosine(warmup=200),
     budget=Steps(2000),
 )
-recipe = replace(
-    units_mfcc, name="units_cpc", tokenizers=(tokenizer,), training=(encoder, *units_mfcc.training)
-)
+recipe = replace(units_mfcc, name="units_cpc", tokenizers=(tokenizer,), training=(encoder, *units_mfcc.training))

@@ -1,4 +1,4 @@
-"""Units by signal processing: k-means over log-mel, the baseline of GSLM, Lakhotia et al. 2021, arXiv:2102.01192, section 3.1."""
+"""k-means over log-mel, the baseline of GSLM: Lakhotia et al. 2021, arXiv:2102.01192, section 3.1."""
 
 from dataclasses import replace
 

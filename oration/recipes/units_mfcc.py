@@ -1,4 +1,4 @@
-"""Units by signal processing: k-means over MFCC with slopes. The first iteration of HuBERT, Hsu et al. 2021, arXiv:2106.07447.
+"""k-means over MFCC with slopes, the first iteration of HuBERT: Hsu et al. 2021, arXiv:2106.07447.
 
 Values: section III-B there (39-dimensional MFCC); 512 clusters here, so that all units of this repository compare.
 """

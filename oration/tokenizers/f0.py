@@ -79,7 +79,7 @@ class F0:
         return examples
 
     def live(self) -> LiveF0:
-        """The streaming form. The analysis looks at a whole minute, so it lags behind by that much, to bound memory only."""
+        """The streaming form, to bound memory: the analysis looks at a whole minute, and lags behind by that much."""
         return LiveF0(self)
 
     def analyse(self, wave: Waveform) -> np.ndarray:

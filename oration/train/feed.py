@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,9 +19,11 @@ from oration.data.manifest import Clip
 class Source(Protocol):
     """Where a feed gets its material."""
 
-    clips: Sequence[Clip]
-    specs: dict[str, Spec]
     rate: int
+    specs: dict[str, Spec]
+
+    @property
+    def clips(self) -> Sequence[Clip]: ...
 
     def wave(self, index: int) -> Waveform:
         """The recording of clip `index` at `rate` Hz."""
@@ -60,6 +63,7 @@ class Mix:
 
 
 def generator(*seed: int) -> np.random.Generator:
+    """Chance that depends on these numbers alone."""
     return np.random.default_rng(list(seed))
 
 
@@ -84,17 +88,18 @@ class Crops:
             specs |= operation.specs(specs)
         return specs
 
-    def batches(self, source: Source, mix: Mix, seed: int) -> Callable[[int], dict[str, Tensor]]:
-        """A function step -> batch. Waves are float[B, T] and streams long[B, F], padded with zeros and -1."""
+    def batches(self, source: Source, mix: Mix, seed: int, part: Any = None) -> Callable[[int], dict[str, Tensor]]:
+        """A function step -> batch, whatever the part. Waves are float[B, T] and streams long[B, F], padded with zeros and -1."""
         specs = self.specs(source)
         for name in self.streams:
             if name != "wave" and name not in specs:
-                raise BadInput(f"nothing gives the stream {name!r} that training asks for; known: wave, {', '.join(specs)}")
+                raise BadInput(
+                    f"nothing gives the stream {name!r} that training asks for; known: wave, {', '.join(specs)}"
+                )
         weights = mix.weights(source.clips)
         cumulative = np.cumsum(weights)
-        rates = [specs[name].rate for name in self.streams if name != "wave" and specs[name].rate]
-        coarsest = min(rates, default=source.rate / 160)
-        frame = TICKS / coarsest
+        rates = [Fraction(specs[name].rate or 0) for name in self.streams if name != "wave" and specs[name].rate]
+        frame = int(TICKS / min(rates, default=Fraction(100)))
 
         def batch(step: int) -> dict[str, Tensor]:
             rng = generator(seed, step)
@@ -102,7 +107,7 @@ class Crops:
             rows = []
             for index in np.minimum(chosen, len(weights) - 1):
                 spare = max(0.0, source.clips[index].seconds - self.seconds)
-                start = int(rng.random() * (ticks(spare) // frame + 1)) * int(frame)
+                start = int(rng.random() * (ticks(spare) // frame + 1)) * frame
                 rows.append(self.crop(source, specs, int(index), start))
             return {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
 
@@ -110,11 +115,12 @@ class Crops:
 
     def crop(self, source: Source, specs: Specs, index: int, start: int) -> dict[str, np.ndarray]:
         """One window of clip `index` from tick `start`, padded to full length."""
-        wave, row = source.wave(index), {}
+        wave = source.wave(index)
+        row: dict[str, np.ndarray] = {}
         if "wave" in self.streams:
             first = start * source.rate // TICKS
             row["wave"] = _fit(wave.samples[first:], round(self.seconds * source.rate), 0.0)
-        row["seconds"] = np.float32(min(self.seconds, max(0.0, wave.seconds - start / TICKS)))
+        row["seconds"] = np.array(min(self.seconds, max(0.0, wave.seconds - start / TICKS)), np.float32)
         if set(self.streams) == {"wave"}:
             return row
         example = source.example(index)
@@ -127,7 +133,7 @@ class Crops:
             if spec.rate is None:
                 if len(stream) != 1:
                     raise BadInput(f"stream {name!r} is neither regular nor one item a clip, so it cannot be cropped")
-                row[name] = stream.ids[0]
+                row[name] = np.array(stream.ids[0])
                 continue
             first, count = int(start * spec.rate // TICKS), round(self.seconds * spec.rate)
             if stream.values is None:
@@ -158,9 +164,9 @@ class Packed:
     def tiny(self) -> Packed:
         return replace(self, length=32, batch=2)
 
-    def batches(self, source: Source, mix: Mix, seed: int, lm: Any) -> Callable[[int], Batch]:
+    def batches(self, source: Source, mix: Mix, seed: int, part: Any) -> Callable[[int], Batch]:
         """A function step -> batch. An epoch is one draw of every clip, in an order of its own."""
-        plan = _Plan(self, source, mix, seed, lm)
+        plan = _Plan(self, source, mix, seed, part)
         return plan.batch
 
 

@@ -106,7 +106,9 @@ class Loop:
             if not math.isfinite(total):
                 self._refuse(group, total, loss)
             prefix = "" if group == "model" else f"{group}/"
-            values |= {prefix + "loss": total} | {prefix + k: float(torch.as_tensor(v).detach()) for k, v in loss.parts.items()}
+            values |= {prefix + "loss": total} | {
+                prefix + k: float(torch.as_tensor(v).detach()) for k, v in loss.parts.items()
+            }
             if loss.total.requires_grad:
                 values[prefix + "norm"] = self._descend(group, loss.total)
         return values
@@ -142,8 +144,8 @@ class Loop:
         raise OrationError(
             f"the {group} {'loss' if loss else 'gradient norm'} of {self.stage.part!r} is {value} at step {self.step}"
             f"{f', parts {parts}' if parts else ''}, expected a number; nothing was saved after "
-            f"{saved[-1].name if saved else 'the start'}, so lower the learning rate (--set training.N.optimizer.lr=...) "
-            "or switch to precision=fp32 and run again"
+            f"{saved[-1].name if saved else 'the start'}, so lower the learning rate "
+            "(--set training.N.optimizer.lr=...) or switch to precision=fp32 and run again"
         )
 
     @torch.no_grad()

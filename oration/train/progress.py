@@ -36,7 +36,9 @@ class Progress:
         self.bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.bar.stop()
 
     def advance(self, values: dict[str, float] | None = None) -> None:
@@ -46,7 +48,11 @@ class Progress:
         if not self.terminal and (time.monotonic() - self.said > self.every or self.done == self.total):
             self.said = time.monotonic()
             left = (self.said - self.started) / max(1, self.done - self.first) * (self.total - self.done)
-            print(f"{self.title}: {self.done}/{self.total}, {left / 60:.1f} min left, {shown}", file=sys.stderr, flush=True)
+            print(
+                f"{self.title}: {self.done}/{self.total}, {left / 60:.1f} min left, {shown}",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def note(self, values: dict[str, float]) -> None:
         text = f"{self.title}: step {self.done}: " + ", ".join(f"{name} {value:.4f}" for name, value in values.items())

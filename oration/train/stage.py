@@ -33,5 +33,12 @@ class Train:
         """Three updates on a little of any data."""
         objective = type(self.objective).tiny() if hasattr(self.objective, "tiny") else self.objective
         return replace(
-            self, objective=objective, feed=self.feed.tiny(), budget=Steps(3), data=Mix(), save_every=2, dev_every=2, dev_batches=1
+            self,
+            objective=objective,
+            feed=self.feed.tiny(),
+            budget=Steps(3),
+            data=Mix(),
+            save_every=2,
+            dev_every=2,
+            dev_batches=1,
         )

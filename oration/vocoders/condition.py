@@ -71,11 +71,10 @@ class Condition(nn.Module):
         self.tables = nn.ModuleDict()
         for name in needs:
             spec = specs[name]
-            key = name.replace(".", "/")  # a module's name may hold no dot
-            self.tables[key] = nn.Linear(spec.dim, dim) if spec.dim else nn.Embedding(spec.size, dim)
+            table = nn.Linear(spec.dim, dim) if spec.dim else nn.Embedding(spec.size, dim)
             if name in ordered and not spec.dim:
-                with torch.no_grad():
-                    self.tables[key].weight.copy_(smooth_table(spec.size, dim))
+                table.weight = nn.Parameter(smooth_table(spec.size, dim))
+            self.tables[_key(name)] = table
 
     def frames(self, streams: Mapping[str, Tensor]) -> int:
         """Frames that all streams with a rate can give."""
@@ -92,7 +91,7 @@ class Condition(nn.Module):
         parts = []
         valid: Tensor | None = None
         for name, n in self.repeats.items():
-            value, table = streams[name], self.tables[name.replace(".", "/")]
+            value, table = streams[name], self.tables[_key(name)]
             if not value.is_floating_point():
                 real = (value >= 0)[..., None]
                 if n and not bool(real.all()):
@@ -103,3 +102,8 @@ class Condition(nn.Module):
             parts.append(vectors.repeat_interleave(n, 1)[:, :frames] if n else vectors[:, None].expand(-1, frames, -1))
         total = torch.cat(parts, -1) if self.beside else torch.stack(parts).sum(0)
         return (total, None) if valid is None else (total * valid, valid)
+
+
+def _key(name: str) -> str:
+    """A module's name may hold no dot."""
+    return name.replace(".", "/")

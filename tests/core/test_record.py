@@ -25,7 +25,11 @@ class Thing:
 
 
 STAGE = Train(
-    part="units", objective=Steps(3), feed=Crops(streams=("wave",), seconds=1.0, batch=2), budget=Steps(7), data=Mix({"x/y": 0.5})
+    part="units",
+    objective=Steps(3),
+    feed=Crops(streams=("wave",), seconds=1.0, batch=2),
+    budget=Steps(7),
+    data=Mix({"x/y": 0.5}),
 )
 
 

@@ -51,7 +51,9 @@ def test_a_waveform_refuses_what_is_no_sound(samples, rate, says):
         Waveform(samples, rate)
 
 
-@pytest.mark.parametrize("rate", [8000, 16000, 22050, 24000, 32000, 44100, 48000, 12.5, 25, 50, 75, 100, Fraction(44100, 2048)])
+@pytest.mark.parametrize(
+    "rate", [8000, 16000, 22050, 24000, 32000, 44100, 48000, 12.5, 25, 50, 75, 100, Fraction(44100, 2048)]
+)
 def test_every_rate_in_use_is_a_whole_number_of_ticks(rate):
     assert TICKS % Fraction(rate) == 0 or (TICKS / Fraction(rate)).denominator == 1
 
@@ -114,7 +116,9 @@ def test_a_vocab_names_every_token_once():
 
 
 def grid(steps, k=2, start=0):
-    return Grid(np.arange(start, start + k * steps).reshape(k, steps), np.full((k, steps), PREDICT, np.int8), ("a", "b")[:k])
+    return Grid(
+        np.arange(start, start + k * steps).reshape(k, steps), np.full((k, steps), PREDICT, np.int8), ("a", "b")[:k]
+    )
 
 
 def test_collate_pads_on_the_right_with_absent_cells():
@@ -125,7 +129,9 @@ def test_collate_pads_on_the_right_with_absent_cells():
 
 
 def test_pack_lays_grids_end_to_end_and_moves_their_vectors_along():
-    with_dense = Grid(grid(3, 1).tokens, np.full((1, 3), GIVEN, np.int8), ("a",), {"mel": Dense(0, np.array([1]), np.ones((1, 2)))})
+    with_dense = Grid(
+        grid(3, 1).tokens, np.full((1, 3), GIVEN, np.int8), ("a",), {"mel": Dense(0, np.array([1]), np.ones((1, 2)))}
+    )
     batch = pack([[grid(2, 1), with_dense]], pads=[50], length=8)
     assert batch.segment.tolist() == [[0, 0, 1, 1, 1, -1, -1, -1]]
     assert batch.position.tolist() == [[0, 1, 0, 1, 2, 0, 0, 0]]
@@ -135,7 +141,11 @@ def test_pack_lays_grids_end_to_end_and_moves_their_vectors_along():
 
 @pytest.mark.parametrize(
     ("lines", "length", "says"),
-    [([], None, "at least one line"), ([[grid(9)]], 8, "9 steps does not fit"), ([[grid(2), grid(2, 1)]], None, "share their rows")],
+    [
+        ([], None, "at least one line"),
+        ([[grid(9)]], 8, "9 steps does not fit"),
+        ([[grid(2), grid(2, 1)]], None, "share their rows"),
+    ],
 )
 def test_pack_refuses(lines, length, says):
     with pytest.raises(BadInput, match=says):

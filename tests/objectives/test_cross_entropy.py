@@ -71,7 +71,7 @@ def test_a_stream_without_weight_teaches_nothing():
 
 
 def test_what_cannot_be_weighed_is_said():
-    model, batch = case()
+    model, _ = case()
     with pytest.raises(BadInput, match=r"weighs the stream 'codec.0', which the model does not have"):
         CrossEntropy(weights={"codec.0": 2.0}).build(model, SPECS)
     with pytest.raises(BadInput, match="the weight of 'units' is -1"):

@@ -21,11 +21,18 @@ class Ramp:
     """Clips whose sample number t has the value t / 1e6, with streams that count frames: misalignment would show."""
 
     rate = RATE
-    specs = {"units": Spec(2000, 50), "f0": Spec(4000, 100), "voice": Spec(9), "mel": Spec(1, 100, dim=2), "phones": Spec(40)}
+    specs = {
+        "units": Spec(2000, 50),
+        "f0": Spec(4000, 100),
+        "voice": Spec(9),
+        "mel": Spec(1, 100, dim=2),
+        "phones": Spec(40),
+    }
 
     def __init__(self, seconds=(1.0, 2.5, 0.3, 4.0)):
         self.clips = [
-            Clip(id=str(i), path=f"{i}.wav", seconds=s, corpus="ab"[i % 2], speaker=str(i)) for i, s in enumerate(seconds)
+            Clip(id=str(i), path=f"{i}.wav", seconds=s, corpus="ab"[i % 2], speaker=str(i))
+            for i, s in enumerate(seconds)
         ]
 
     def wave(self, index):

@@ -1,4 +1,4 @@
-"""The loop: killed anywhere and resumed it gives the same losses bit for bit; it stops on NaN; nothing saved is lost."""
+"""The loop: killed anywhere and resumed it gives the same losses bit for bit; it stops on NaN; nothing is lost."""
 
 import json
 import os
@@ -49,13 +49,23 @@ def batches(step):
 
 def stage(steps, precision="fp32", **fields):
     feed = Crops(streams=("wave",), seconds=1.0, batch=1)
-    return Train(part="toy", objective=None, feed=feed, budget=Steps(steps), precision=precision, optimizer=AdamW(lr=1e-2), **fields)
+    return Train(
+        part="toy",
+        objective=None,
+        feed=feed,
+        budget=Steps(steps),
+        precision=precision,
+        optimizer=AdamW(lr=1e-2),
+        **fields,
+    )
 
 
 def loop(folder, steps, **fields):
     torch.manual_seed(0)
     part, game = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.2), nn.Linear(8, 4)), Game()
-    return Loop(stage(steps, save_every=5, dev_every=6, dev_batches=2, **fields), part, game, batches, folder, dev=batches)
+    return Loop(
+        stage(steps, save_every=5, dev_every=6, dev_batches=2, **fields), part, game, batches, folder, dev=batches
+    )
 
 
 def lines(folder):
@@ -126,7 +136,9 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
         return {**batch, "y": batch["y"] / 0} if step == 7 else batch
 
     run.batches = poisoned
-    with pytest.raises(OrationError, match=r"model loss of 'toy' is (inf|nan) at step 7.*after step-00000005.*lower the learning rate"):
+    with pytest.raises(
+        OrationError, match=r"model loss of 'toy' is (inf|nan) at step 7.*after step-00000005.*lower the learning rate"
+    ):
         run.run()
     assert RunFolder(tmp_path).complete()[-1].name == "step-00000005"
 
@@ -143,7 +155,9 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path):
     with pytest.raises(OrationError, match="No space left on device.*the earlier one is untouched"):
         run.runs.save(6, full)
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith((".step", "step"))] == ["step-00000005"]
-    assert all(torch.equal(good[k], v) for k, v in load_tensors(tmp_path / "step-00000005" / "part.safetensors").items())
+    assert all(
+        torch.equal(good[k], v) for k, v in load_tensors(tmp_path / "step-00000005" / "part.safetensors").items()
+    )
 
 
 def test_a_file_too_large_for_the_disk_leaves_no_part_of_itself(tmp_path):
