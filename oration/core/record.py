@@ -22,7 +22,7 @@ MOVED: dict[str, str] = {}
 
 
 def to_record(value: Any) -> Any:
-    """Frozen dataclasses, tuples, mappings, plain values -> JSON-able data; a class becomes `"class": "module:Name"`."""
+    """Frozen dataclasses, tuples, mappings, plain values -> JSON data; a class becomes `"class": "module:Name"`."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: to_record(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
         return {"class": f"{type(value).__module__}:{type(value).__qualname__}", **fields}

@@ -90,7 +90,7 @@ def load_part(module: nn.Module, path: Path) -> None:
         if tensor.shape != wanted[name].shape:
             raise BadInput(
                 f"{path.name}: {name} has shape {list(tensor.shape)}, expected {list(wanted[name].shape)}; "
-                "the recipe's sizes or vocabularies differ from those of its training, so load it with its own recipe.json"
+                "the recipe's sizes or vocabularies are not those of its training, so load it with its own recipe.json"
             )
     module.load_state_dict({name: tensor.to(wanted[name].dtype) for name, tensor in found.items()})
 
@@ -123,8 +123,8 @@ class RunFolder:
             os.replace(aside, final)
         except OSError as failed:
             raise OrationError(
-                f"could not save the checkpoint of step {step} to {self.path} ({failed}); "
-                "the earlier one is untouched, so free some space or check the permission and run the same command again to resume"
+                f"could not save the checkpoint of step {step} to {self.path} ({failed}); the earlier one "
+                "is untouched, so free some space or check the permission and run the same command again to resume"
             ) from failed
         finally:
             shutil.rmtree(aside, ignore_errors=True)
