@@ -165,7 +165,7 @@ def units_(
     data: Data,
     /,
     *,
-    model: Annotated[tuple[Path, ...], arg(metavar="DIR", help="Model folders to compare.")] = (),
+    model: Annotated[UseAppendAction[tuple[Path, ...]], arg(metavar="DIR", help="Model folder to compare.")] = (),
     split: Split = "dev",
     clips: Clips = 0,
     out: Out = Path("out/score-units"),

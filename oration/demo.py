@@ -153,7 +153,7 @@ def through_units(model: SpeechLM, heard: Sequence[Heard]) -> Section:
                 Player("original", one.wave, lanes=lanes(model, one.example)),
                 Player("through units and back", one.copy),
             ),
-            caption=f"{one.name} ({one.source}). {one.text}".strip(),
+            caption=f"“{one.text}” {one.name}, {one.source}" if one.text else f"{one.name}, {one.source}",
         )
         for one in heard
     )

@@ -66,6 +66,18 @@ def test_options_are_frozen(command, capsys):
     assert found == set(FROZEN[command].split())
 
 
+def test_every_option_is_on_the_page_of_the_command_line():
+    page = (Path(__file__).parents[1] / "docs" / "command-line.md").read_text(encoding="utf-8")
+    for command, options in FROZEN.items():
+        section = (
+            page.partition(f"## {command.split()[0]}")[2] if command != "decode" else page.partition("## encode")[2]
+        )
+        section = section.partition("\n## ")[0]
+        assert section, command
+        for option in options.split():
+            assert option in section, f"{command} {option}"
+
+
 def test_commands_are_frozen(capsys):
     assert call("--help") == 0
     commands = re.search(r"\{(.*?)\}", capsys.readouterr().out)

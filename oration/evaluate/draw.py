@@ -167,7 +167,7 @@ class Level:
     y: float
 
 
-_W, _H, _LEFT, _RIGHT, _TOP, _BOTTOM = 640.0, 320.0, 58.0, 14.0, 14.0, 44.0
+_W, _H, _LEFT, _RIGHT, _TOP, _BOTTOM = 640.0, 330.0, 58.0, 14.0, 14.0, 54.0
 
 
 def plot_svg(lines: Sequence[Line], levels: Sequence[Level], x_label: str, y_label: str, *, label: str) -> str:
@@ -196,7 +196,7 @@ def plot_svg(lines: Sequence[Line], levels: Sequence[Level], x_label: str, y_lab
         parts.append(f'<text x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{y:g}</text>')
     for x in ticks_of(x0, x1, 6):
         at, _ = place(x, y0)
-        parts.append(f'<text x="{at:.1f}" y="{_H - _BOTTOM + 18}" text-anchor="middle">{_short(x)}</text>')
+        parts.append(f'<text x="{at:.1f}" y="{_H - _BOTTOM + 20}" text-anchor="middle">{_short(x)}</text>')
     middle = (_TOP + _H - _BOTTOM) / 2
     parts.append(
         f'<text class="axis" x="{(_LEFT + _W - _RIGHT) / 2}" y="{_H - 6}" text-anchor="middle">{escape(x_label)}</text>'

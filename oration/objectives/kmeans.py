@@ -43,8 +43,8 @@ class KMeans:
     The loss is the mean squared distance of a frame to its centroid, in the units' own scale.
     """
 
-    standardise: bool = True
-    """Divide each dimension by its own standard deviation first, not all by one."""
+    standardise: bool = False
+    """Divide each dimension by its own standard deviation first, not all by one: noisy dimensions then weigh as much."""
     start: int = 40
     """Frames per cluster collected for the k-means++ start."""
     memory: int = 400

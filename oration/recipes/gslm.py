@@ -2,8 +2,8 @@
 
 CPC units with repeats merged, a decoder-only Transformer, a unit vocoder.
 Values: fairseq, examples/textless_nlp/gslm/ulm/README.md and its architecture transformer_lm_big. The encoders there
-saw 6,000 hours; ours is the CPC of `units_cpc`. A gated feed-forward of 2736 has as many weights as the paper's 4096. The
-vocoder there was Tacotron 2 with WaveGlow; here it is that of Polyak et al. 2021.
+saw 6,000 hours; ours is the CPC of `units_cpc`. A gated feed-forward of 2736 has as many weights as the paper's 4096.
+The vocoder there was Tacotron 2 with WaveGlow; here it is that of Polyak et al. 2021.
 """
 
 from dataclasses import replace

@@ -89,7 +89,7 @@ class Crops:
         return specs
 
     def batches(self, source: Source, mix: Mix, seed: int, part: Any = None) -> Callable[[int], dict[str, Tensor]]:
-        """A function step -> batch, whatever the part: waves float[B, T] and streams long[B, F], padded with 0 and -1."""
+        """A function step -> batch, for any part: waves float[B, T] and streams long[B, F], padded with 0 and -1."""
         specs = self.specs(source)
         for name in self.streams:
             if name != "wave" and name not in specs:
