@@ -44,7 +44,7 @@ class KMeans:
     """
 
     standardise: bool = False
-    """Divide each dimension by its own standard deviation first, not all by one: noisy dimensions then weigh as much."""
+    """Divide each dimension by its own standard deviation first, not all by one; noise then weighs as much."""
     start: int = 40
     """Frames per cluster collected for the k-means++ start."""
     memory: int = 400

@@ -39,7 +39,9 @@ vocoder = Train(
     feed=Crops(streams=("wave", "units", "f0", "speaker"), seconds=0.96, batch=6),
     objective=Gan(),
     optimizer=AdamW(lr=8e-4, betas=(0.8, 0.99)),
-    budget=Steps(16000),
+    budget=Steps(11_000),
+    save_every=500,
+    dev_every=500,
 )
 prosody = Train(
     part="prosody",
@@ -53,7 +55,7 @@ ulm = Train(
     feed=Packed(length=256, batch=4),
     objective=CrossEntropy(),
     optimizer=AdamW(lr=1e-3, decay=0.1),
-    budget=Steps(6000),
+    budget=Steps(5000),
 )
 
 recipe = replace(
@@ -66,8 +68,9 @@ recipe = replace(
     ),
     lms=(replace(gslm.lms[0], body=Transformer(layers=6, dim=256, heads=4, ffn=704, dropout=0.1)),),
     prosody=Prosody(needs=("units.runs", "speaker")),
-    vocoder=Vocos(needs=("units", "f0", "speaker")),
+    vocoder=Vocos(needs=("units", "f0", "speaker"), dilations=(8, 4, 2, 1, 1, 1, 1, 1)),
     voice="kathleen",
+    pitch={"kathleen": 157.0, "slt": 172.0, "rms": 101.0, "awb": 124.0},
     training=(encoder, clusters, vocoder, prosody, ulm),
     weights="float16",
 )
