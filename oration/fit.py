@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from oration.core import BadInput, dumps
 from oration.core.files import replace_file
 from oration.data.manifest import Clip, read_manifest
-from oration.data.material import Material, version_of
+from oration.data.material import Material
 from oration.lms import LM
 from oration.model import SpeechLM
 from oration.recipe import Recipe
@@ -79,7 +78,7 @@ def _pinned(config: Any) -> Any:
 def _run(model: SpeechLM, number: int, stage: Train, clips: list[Clip], cache: Path, out: Path, device: str) -> None:
     folder = out / "training" / f"{number}-{stage.part}"
     part = model.part(stage.part)
-    corpora = [_corpus(model, stage, clips, split, cache) for split in ("train", "dev")]
+    corpora = [_material(model, stage, clips, split, cache) for split in ("train", "dev")]
     feeds: list[Batches] = [
         stage.feed.batches(corpus, stage.data, stage.seed + i, part) for i, corpus in enumerate(corpora) if corpus.clips
     ]
@@ -91,27 +90,13 @@ def _run(model: SpeechLM, number: int, stage: Train, clips: list[Clip], cache: P
     model.save_part(stage.part.partition(".")[0], out)
 
 
-def _corpus(model: SpeechLM, stage: Train, clips: list[Clip], split: str, cache: Path) -> Material:
-    """The clips of one split that the stage draws from, with the streams that it asks for."""
-    corpus = Material([clip for clip in clips if clip.split == split], rate=model.rate)
-    if not corpus.clips and split == "train":
+def _material(model: SpeechLM, stage: Train, clips: list[Clip], split: str, cache: Path) -> Material:
+    """The clips of one split, with the streams that the stage asks for."""
+    mine = [clip for clip in clips if clip.split == split]
+    if not mine and split == "train":
         splits = sorted({c.split for c in clips})
         raise BadInput(f"the data has no clips of the split 'train', only {splits}; prepare some")
-    wanted = set(model.needs(stage))
-    for tokenizer in model.recipe.tokenizers:
-        gives = tokenizer.specs()
-        name = next(iter(gives))
-        if not wanted & set(gives):
-            continue
-        if hasattr(tokenizer, "label"):
-            corpus.add_labels(gives, tokenizer.label)
-            continue
-        module = model.part(name)
-        weights = b""
-        if isinstance(module, nn.Module):
-            weights = b"".join(v.detach().cpu().contiguous().numpy().tobytes() for v in module.state_dict().values())
-        corpus.add_streams(module, cache, version_of(tokenizer, weights), functools.partial(_track, split))
-    return corpus
+    return model.material(mine, model.needs(stage), cache, functools.partial(_track, split))
 
 
 def _track(split: str, items: Iterable[int], title: str) -> Iterable[int]:

@@ -6,7 +6,7 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +17,8 @@ from torch import nn
 
 from oration.core import BadInput, Example, Spec, Stream, Vocab, Waveform, dumps, from_record
 from oration.core.files import replace_file
+from oration.data.manifest import Clip
+from oration.data.material import Material, version_of
 from oration.generate import Sampler, Score, Step, complete, resolve, score
 from oration.lms import LanguageModel
 from oration.recipe import Recipe
@@ -114,6 +116,32 @@ class SpeechLM:
         lm = next(lm for lm in self.recipe.lms if lm.name == stage.part)
         task = cast(Task, lm.tasks[stage.feed.task])
         return tuple(sorted({n for operation in task.operations for n in operation.needs} | set(task.layout.streams)))
+
+    def material(
+        self,
+        clips: Sequence[Clip],
+        streams: Iterable[str],
+        cache: Path,
+        track: Callable[[Iterable[int], str], Iterable[int]],
+    ) -> Material:
+        """Clips with those of `streams` that the tokenizers give, from `cache` where an earlier run left them.
+
+        Args:
+            track: wraps the loop over shards, for a progress bar.
+        """
+        material, wanted = Material(clips, rate=self.rate), set(streams)
+        for name, tokenizer in self.configs.items():
+            if tokenizer not in self.recipe.tokenizers or not wanted & set(tokenizer.specs()):
+                continue
+            if hasattr(tokenizer, "label"):
+                material.add_labels(tokenizer.specs(), tokenizer.label)
+                continue
+            part, weights = self.part(name), b""
+            if isinstance(part, nn.Module):
+                tensors = (value.detach().cpu().contiguous() for value in part.state_dict().values())
+                weights = b"".join(tensor.numpy().tobytes() for tensor in tensors)
+            material.add_streams(part, cache, version_of(tokenizer, weights), track)
+        return material
 
     def save_part(self, name: str, folder: Path) -> None:
         """One part's weights, at the precision the recipe asks for."""
