@@ -91,11 +91,13 @@ def _run(model: SpeechLM, number: int, stage: Train, clips: list[Clip], cache: P
 
 
 def _material(model: SpeechLM, stage: Train, clips: list[Clip], split: str, cache: Path) -> Material:
-    """The clips of one split, with the streams that the stage asks for."""
+    """The clips of one split that the stage draws from, with the streams that it asks for."""
     mine = [clip for clip in clips if clip.split == split]
     if not mine and split == "train":
         splits = sorted({c.split for c in clips})
         raise BadInput(f"the data has no clips of the split 'train', only {splits}; prepare some")
+    if mine:
+        mine = [clip for clip, weight in zip(mine, stage.data.weights(mine), strict=True) if weight > 0]
     return model.material(mine, model.needs(stage), cache, functools.partial(_track, split))
 
 

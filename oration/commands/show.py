@@ -62,7 +62,10 @@ def _first_line(recipe: Recipe) -> str:
 
 def _heard(model: SpeechLM, recording: Path) -> tuple[Example, float]:
     wave = read(recording, rate=model.rate, stop=30.0)
-    return model.encode([wave])[0], wave.seconds
+    example = model.encode([wave])[0]
+    for _, task in _tasks(model.recipe):
+        example |= task.prepare(example, model.specs, np.random.default_rng(0))
+    return example, wave.seconds
 
 
 def invented(specs: dict[str, Spec], seconds: int = 1) -> Example:
@@ -189,10 +192,12 @@ def _parts(model: SpeechLM) -> Iterator[tuple[str, Part]]:
 def _delays(out: Console, model: SpeechLM, parts: dict[str, Part]) -> None:
     """From the moment something is said to the first moment its answer could sound, computing not counted."""
     rows: list[tuple[str, str, float | None]] = []
+    read_by_tasks = {name for _, task in _tasks(model.recipe) for name in task.layout.streams}
+    read_by_tasks |= {name for _, task in _tasks(model.recipe) for step in task.operations for name in step.needs}
     for tokenizer in model.recipe.tokenizers:
         specs = tokenizer.specs()
         rate = next((spec.rate for spec in specs.values() if spec.rate), None)
-        if rate is None or "wave" not in tokenizer.needs:
+        if rate is None or "wave" not in tokenizer.needs or (read_by_tasks and not read_by_tasks & set(specs)):
             continue
         name, frame = next(iter(specs)), 1 / float(rate)
         if hasattr(parts[name].module or tokenizer, "live"):

@@ -62,7 +62,7 @@ recipe = replace(
     gslm,
     name="pocket",
     tokenizers=(
-        Units(encoder=PhoneticEncoder(), clusters=512, stickiness=0.1),
+        Units(encoder=PhoneticEncoder(), clusters=512, stickiness=0.2),
         F0(),
         SpeakerTable(names=("kathleen", "slt", "rms", "awb")),
     ),

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from torch import nn
 
 from oration.core import BadInput, Example, Waveform
 from oration.data.manifest import Clip, read_manifest
-from oration.data.material import Material, version_of
 from oration.model import SpeechLM
 from oration.tasks import Task
 from oration.train.progress import Progress
@@ -80,19 +78,8 @@ def encoded(model: SpeechLM, task: Task, clips: Sequence[Clip], cache: Path) -> 
 
 
 def _encoded(model: SpeechLM, task: Task, clips: Sequence[Clip], cache: Path) -> list[Example]:
-    corpus = Material(clips, rate=model.rate)
     wanted = {*task.layout.streams, *(need for operation in task.operations for need in operation.needs)}
-    for tokenizer in model.recipe.tokenizers:
-        gives = tokenizer.specs()
-        if not wanted & set(gives):
-            continue
-        if hasattr(tokenizer, "label"):
-            corpus.add_labels(gives, tokenizer.label)
-            continue
-        part, weights = model.part(next(iter(gives))), b""
-        if isinstance(part, nn.Module):
-            weights = b"".join(v.detach().cpu().contiguous().numpy().tobytes() for v in part.state_dict().values())
-        corpus.add_streams(part, cache, version_of(tokenizer, weights), tracked)
+    corpus = model.material(clips, wanted, cache, tracked)
     rng = np.random.default_rng(0)
     return [task.prepare(corpus.example(at), model.specs, rng) for at in range(len(clips))]
 
