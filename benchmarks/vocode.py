@@ -27,7 +27,7 @@ PARTS = {
     "UnitHifiGan.small": UnitHifiGan.small(),
     "GriffinLim (from mel)": GriffinLim(),
 }
-QUICK = ("Vocos", "Vocos, the paper's head", "GriffinLim (from mel)")
+QUICK = ("Vocos", "Vocos, the paper's head")
 """The long recording would take the others many minutes."""
 
 

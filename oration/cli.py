@@ -168,12 +168,13 @@ def units_(
     model: Annotated[UseAppendAction[tuple[Path, ...]], arg(metavar="DIR", help="Model folder to compare.")] = (),
     split: Split = "dev",
     clips: Clips = 0,
+    mend: Annotated[bool, arg(help="Put back bytes that the recordings lost, as those of the TIMIT sample.")] = False,
     out: Out = Path("out/score-units"),
 ) -> None:
     """How well units tell phones apart (ABX, purity) and what they cost (bits per second)."""
     from oration.commands.score.units import run
 
-    run(data, model, split, clips, out)
+    run(data, model, split, clips, mend, out)
 
 
 @score.command

@@ -25,7 +25,7 @@ FROZEN = {
     "encode": "--model --out --overwrite",
     "decode": "--model --out --overwrite --voice",
     "score likelihood": "--model --out",
-    "score units": "--clips --model --out --split",
+    "score units": "--clips --mend --model --out --split",
     "score resynthesis": "--clips --model --out --split",
     "score lm": "--clips --model --out --split",
     "show": "--set",

@@ -24,6 +24,7 @@ def test_a_recording_in_blocks_gives_the_streams_of_the_whole(model, hum):
         assert np.array_equal(pieces[name].ids, whole[name].ids), name
 
 
+@pytest.mark.slow
 def test_two_hours_are_encoded_in_bounded_memory(tiny_model, tmp_path):
     """Twelve times as long must not need more memory than the blocks and the tokens do."""
     code = """

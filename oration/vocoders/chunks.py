@@ -7,12 +7,12 @@ computed with that much context on both sides, and only its own samples are kept
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from oration.core import BadInput, Example, Spec, Stream, Waveform
 
@@ -28,6 +28,8 @@ class Generator(Protocol):
     """How many frames before and after a frame its samples depend on."""
     hop: int
     rate: int
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
 
     def extend(self, part: Example, memory: Any) -> tuple[Example, Any]:
         """Add streams that depend on all that went before; `memory` is None at first, then what was returned last."""
@@ -105,12 +107,13 @@ class LiveDecoder:
 
     def _compute(self, stop: int) -> np.ndarray:
         """float32[samples] of the held frames up to frame `stop`."""
-        streams = {}
+        streams, device = {}, next(self._model.parameters()).device
         for name, n in self._model.repeats.items():
             held = self._held[name]
             items = held.cut(0, -(-(stop - self._base) // n) if n else 1)
             value = items.ids if items.values is None else items.values
-            streams[name] = torch.from_numpy(value)[None] if n else torch.from_numpy(value)
+            tensor = torch.from_numpy(value).to(device)
+            streams[name] = tensor[None] if n else tensor
         with torch.inference_mode():
             return self._model.sound(streams)[0].float().cpu().numpy()
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 from oration.commands.results import finish
-from oration.commands.score.clips import choose, recordings, spread, tracked
-from oration.core import BadInput, Stream
+from oration.commands.score.clips import choose, spread, tracked
+from oration.core import BadInput, Stream, Waveform
 from oration.data.manifest import Clip
 from oration.evaluate.abx import ABX, ABXResult
+from oration.evaluate.mend import mend_newlines
 from oration.evaluate.report import Section
 from oration.evaluate.tables import abx_table, units_table
 from oration.evaluate.units import UnitCost, UnitPurity, cost, purity
@@ -30,7 +31,7 @@ class Found:
     cost: UnitCost
 
 
-def run(data: Path, models: Sequence[Path], split: str, count: int, out: Path) -> None:
+def run(data: Path, models: Sequence[Path], split: str, count: int, mend: bool, out: Path) -> None:
     """One row a model.
 
     Raises:
@@ -40,7 +41,13 @@ def run(data: Path, models: Sequence[Path], split: str, count: int, out: Path) -
     if not labelled:
         raise BadInput(f"no clip of {str(data)!r}, split {split!r}, has phones with times; name a labelled corpus")
     clips = spread(labelled, count)
-    found = {str(folder or "default"): measure(SpeechLM.load(folder), clips) for folder in (models or (None,))}
+    waves = [clip.wave() for clip in clips]
+    facts = {"data": f"{data.name}, {split}"}
+    if mend:
+        mended = [mend_newlines(wave) for wave in waves]
+        waves = [one.wave for one in mended]
+        facts["mended"] = f"{sum(one.lost_bytes > 0 for one in mended)} clips of lost bytes"
+    found = {str(folder or "default"): measure(SpeechLM.load(folder), clips, waves) for folder in (models or (None,))}
     people = len({(clip.corpus, clip.speaker) for clip in clips})
     rows = {f"{what} of {one.recipe}": tasks for one in found.values() for what, tasks in one.abx.items()}
     sections = [
@@ -49,7 +56,7 @@ def run(data: Path, models: Sequence[Path], split: str, count: int, out: Path) -
             "What they are and cost", (units_table({one.recipe: (one.purity, one.cost) for one in found.values()}),)
         ),
     ]
-    facts = {"data": f"{data.name}, {split}", "clips": f"{len(clips)} of {people} speakers"}
+    facts["clips"] = f"{len(clips)} of {people} speakers"
     finish(out, "Units against phones", sections, facts, found)
 
 
@@ -64,8 +71,8 @@ def fold(label: str) -> str:
     return fold_timit(label) if label == label.lower() else fold_39(fold_arpabet(label))
 
 
-def measure(model: SpeechLM, clips: Sequence[Clip]) -> Found:
-    """Encode the clips and score units and features.
+def measure(model: SpeechLM, clips: Sequence[Clip], waves: Sequence[Waveform]) -> Found:
+    """Encode the clips, whose sound is `waves`, and score units and features.
 
     Raises:
         BadInput: the model's first tokenizer gives no units with features.
@@ -76,7 +83,7 @@ def measure(model: SpeechLM, clips: Sequence[Clip]) -> Found:
         raise BadInput(f"the first tokenizer of {model.recipe.name!r} gives {name!r}, expected units with a rate")
     units: list[Stream] = []
     features: list[Stream] = []
-    for wave in tracked(recordings(clips, model.rate), f"encode {name} ({model.recipe.name})"):
+    for wave in tracked(waves, f"encode {name} ({model.recipe.name})"):
         units += [part.encode([wave])[0][name]]
         features += part.features([wave])
     people = [f"{clip.corpus}/{clip.speaker}" for clip in clips]
