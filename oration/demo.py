@@ -22,7 +22,7 @@ from oration.commands.threads import cores
 from oration.core import BadInput, Example, Waveform
 from oration.data.manifest import read_manifest
 from oration.evaluate.draw import Lane
-from oration.evaluate.report import Column, Item, Picture, Player, Players, Section, Table, Timings, write_page
+from oration.evaluate.report import Column, Picture, Player, Players, Section, Table, Timings, write_page
 from oration.generate import Sampler
 from oration.layouts import picture
 from oration.model import Reply, SpeechLM
@@ -187,19 +187,23 @@ def continued(model: SpeechLM, prompt: Waveform, replies: Mapping[float, Reply])
 
 def inside(model: SpeechLM, one: Heard) -> Section:
     """Streams and grid, as `oration show` prints them."""
-    columns = (Column("stream"), Column("symbols"), Column("a second", 1), Column("bits a second", 0))
-    rows = tuple(
-        (name, model.specs[name].size, len(stream) / one.wave.seconds, model.specs[name].bits_per_second)
-        for name, stream in one.example.items()
-    )
-    items: list[Item] = [Table(f"Streams of {one.name}", columns, rows, "Bits: if all symbols were equally likely.")]
+    example, pictures = dict(one.example), []
     for lm in model.recipe.lms:
         for like in lm.tasks:
             task = cast(Task, like)
-            prepared = task.prepare(one.example, model.specs, np.random.default_rng(0))
-            drawn = picture(task.layout, prepared, task.specs(model.specs), width=120)
-            items.append(Picture(f"The beginning of {one.name} on the grid of {lm.name!r}, task {task.name!r}", drawn))
-    return Section("What the language model sees", tuple(items), "One row a line, one step a column, left to right.")
+            example |= task.prepare(one.example, model.specs, np.random.default_rng(0))
+            drawn = picture(task.layout, example, task.specs(model.specs), width=120)
+            pictures.append(
+                Picture(f"The beginning of {one.name} on the grid of {lm.name!r}, task {task.name!r}", drawn)
+            )
+    columns = (Column("stream"), Column("symbols"), Column("a second", 1), Column("bits a second", 0))
+    rates = {name: len(stream) / one.wave.seconds for name, stream in example.items() if not model.specs[name].dim}
+    sizes = {name: model.specs[name].size for name in rates}
+    rows = tuple((name, sizes[name], rate, float(rate * np.log2(sizes[name]))) for name, rate in rates.items())
+    table = Table(f"Streams of {one.name}", columns, rows, "Bits: if all symbols were equally likely.")
+    return Section(
+        "What the language model sees", (table, *pictures), "One row a line, one step a column, left to right."
+    )
 
 
 def timings(stage: Stages, heard: Sequence[Heard], replies: Mapping[float, Reply]) -> Timings:
@@ -211,7 +215,7 @@ def timings(stage: Stages, heard: Sequence[Heard], replies: Mapping[float, Reply
         for temperature, reply in replies.items():
             if what.endswith(f"temperature {temperature:g}"):
                 sound[what] = reply.continuation.seconds
-    machine = f"{platform.machine()}, {torch.get_num_threads()} threads of {cores()} cores, torch {torch.__version__}"
+    machine = f"{platform.machine()}, threads: {torch.get_num_threads()} of {cores()} cores, torch {torch.__version__}"
     return Timings(f"Seconds of work by stage ({machine})", stage.seconds, sound)
 
 

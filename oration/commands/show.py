@@ -31,7 +31,7 @@ def run(name: str, recording: Path | None, settings: tuple[str, ...]) -> None:
         BadInput: no such recipe or folder; or a recording without weights to encode it with.
     """
     folder = Path(name)
-    trained = folder.is_dir()
+    trained = (folder / "recipe.json").is_file()
     recipe = (SpeechLM.recipe_of(folder) if trained else find(name)).with_set(list(settings))
     if recording is not None and not trained:
         raise BadInput(

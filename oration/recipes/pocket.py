@@ -55,7 +55,7 @@ ulm = Train(
     feed=Packed(length=256, batch=4),
     objective=CrossEntropy(),
     optimizer=AdamW(lr=1e-3, decay=0.1),
-    budget=Steps(5000),
+    budget=Steps(3600),
 )
 
 recipe = replace(
