@@ -31,6 +31,7 @@ Settings = Annotated[
     arg(name="set", metavar="PATH=VALUE", help="Change one value of the recipe, such as lms.0.body.layers=4."),
 ]
 Model = Annotated[Path | None, arg(metavar="DIR", help="Model folder; by default the one in the package.")]
+Models = Annotated[UseAppendAction[tuple[Path, ...]], arg(name="model", metavar="DIR", help="Model folder to compare.")]
 Recording = Annotated[Positional[Path], arg(metavar="RECORDING", help="Audio file.")]
 Voice = Annotated[str | None, arg(metavar="NAME", help="Who speaks, where the model knows several.")]
 Overwrite = Annotated[bool, arg(help="Replace the output file if it exists.")]
@@ -165,7 +166,7 @@ def units_(
     data: Data,
     /,
     *,
-    model: Annotated[UseAppendAction[tuple[Path, ...]], arg(metavar="DIR", help="Model folder to compare.")] = (),
+    models: Models = (),
     split: Split = "dev",
     clips: Clips = 0,
     mend: Annotated[bool, arg(help="Put back bytes that the recordings lost, as those of the TIMIT sample.")] = False,
@@ -174,7 +175,7 @@ def units_(
     """How well units tell phones apart (ABX, purity) and what they cost (bits per second)."""
     from oration.commands.score.units import run
 
-    run(data, model, split, clips, mend, out)
+    run(data, models, split, clips, mend, out)
 
 
 @score.command
@@ -182,7 +183,7 @@ def resynthesis(
     data: Data,
     /,
     *,
-    model: Model = None,
+    models: Models = (),
     split: Split = "dev",
     clips: Clips = 40,
     out: Out = Path("out/score-resynthesis"),
@@ -190,7 +191,7 @@ def resynthesis(
     """What is lost from recording to units and back: words, sound, pitch, beside Griffin-Lim."""
     from oration.commands.score.resynthesis import run
 
-    run(data, model, split, clips, out)
+    run(data, models, split, clips, out)
 
 
 @score.command

@@ -226,7 +226,7 @@ class SpeechLM:
         """Continue a recording in speech.
 
         Args:
-            seconds: about how long to go on; the number of units is known in advance, their durations are not.
+            seconds: how long to go on, at most; the number of units is known in advance, their durations are not.
             seed: the same seed gives the same reply.
 
         Raises:
@@ -258,6 +258,7 @@ class SpeechLM:
         clock.lap("language model")
         whole = self._joined(heard, said.example, said.known[stream], voice)
         (full,) = self.decode([whole], voice=voice)
+        full = full.cut(0.0, prompt.seconds + seconds)
         clock.lap("vocoder")
         return Reply(full, full.cut(prompt.seconds), whole, said.new(), dict(clock.laps))
 
