@@ -7,7 +7,7 @@ from oration.train import Steps
 from oration.vocoders import UnitHifiGan
 
 encoder, clusters, vocoder, prosody, ulm = pocket.training
-rival = replace(vocoder, budget=Steps(3600))
+rival = replace(vocoder, budget=Steps(2000))
 
 recipe = replace(
     pocket,
