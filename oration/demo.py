@@ -104,7 +104,7 @@ def run(recordings: Sequence[Path], out: Path, folder: Path | None, seed: int) -
             Section("How long it took", (timings(stage, heard, replies),)),
         ]
         write_page(target, sections, results=figures(heard, replies, stage), title=TITLE, lead=LEAD, facts=facts(model))
-    stage.out.print(f"\n{target.resolve()}", markup=False, no_wrap=True)
+    stage.out.print(f"\n{target.resolve()}", markup=False, soft_wrap=True)
     return target
 
 

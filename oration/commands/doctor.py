@@ -132,7 +132,7 @@ def _packages() -> Iterator[Finding]:
     troubles = [trouble for _, trouble in _wanted().get("", []) if trouble]
     if troubles:
         yield Finding("broken", "packages", "; ".join(troubles), "pip install -c constraints.txt -e .")
-    for module in ("numpy", "transformers", "safetensors", "einops", "soundfile", "soxr", "pyworld", "pydantic"):
+    for module in ("numpy", "transformers", "safetensors", "soundfile", "soxr", "pyworld"):
         try:
             importlib.import_module(module)
         except Exception as failure:  # a broken binary raises whatever it likes

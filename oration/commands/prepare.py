@@ -48,4 +48,4 @@ def run(
         if found:
             reason, count = Counter(reason for _, reason in found).most_common(1)[0]
             out_.print(f"{len(found)} {what}; {count} of them: {reason}", markup=False)
-    out_.print(f"All of it stands in {out / 'report.json'}.", markup=False)
+    out_.print(f"All of it stands in {out / 'report.json'}.", markup=False, soft_wrap=True)

@@ -70,4 +70,4 @@ def finish(wanted: Path, title: str, sections: Sequence[Section], facts: Mapping
                 show(item)
     known = {**facts, "oration": oration.__version__}
     path = write_page(folder / "index.html", sections, results=results, title=title, facts=known)
-    console().print(f"\n{path.resolve()}", markup=False, no_wrap=True)
+    console().print(f"\n{path.resolve()}", markup=False, soft_wrap=True)

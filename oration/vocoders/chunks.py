@@ -41,7 +41,7 @@ class Generator(Protocol):
 
 
 def decode(model: Generator, examples: Sequence[Example], *, chunk: float = 4.0) -> list[Waveform]:
-    """Each example on its own, so that a batch equals its members; memory does not grow with their length.
+    """Each example on its own, so that a batch equals its members; memory holds the sound and `chunk` seconds of work.
 
     Raises:
         BadInput: a stream is missing, holds symbols it cannot hold, or is shorter than its companions.

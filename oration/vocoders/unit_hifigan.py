@@ -132,7 +132,7 @@ class UnitHifiGanModel(nn.Module):
         return part, memory
 
     def decode(self, examples: Sequence[Example]) -> list[Waveform]:
-        """Examples with the streams it needs -> recordings. Memory does not grow with their length.
+        """Examples with the streams it needs -> recordings, in memory for these and a few seconds of work.
 
         Raises:
             BadInput: a stream is missing, holds symbols it cannot hold, or is shorter than its companions.

@@ -124,7 +124,7 @@ class VocosModel(nn.Module):
         return {**part, "f0.phase": Stream.dense(phase[0].cpu().numpy())}, memory
 
     def decode(self, examples: Sequence[Example]) -> list[Waveform]:
-        """Examples with the streams it needs -> recordings. Memory does not grow with their length.
+        """Examples with the streams it needs -> recordings, in memory for these and a few seconds of work.
 
         Raises:
             BadInput: a stream is missing, holds symbols it cannot hold, or is shorter than its companions.

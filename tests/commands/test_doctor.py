@@ -29,14 +29,14 @@ def test_missing_and_old_packages_are_told_by_extra(monkeypatch):
     real = metadata.version
 
     def version(name):
-        if name == "einops":
+        if name == "soxr":
             raise metadata.PackageNotFoundError(name)
         return {"tyro": "0.5", "jiwer": "3.0"}.get(name) or real(name)
 
     monkeypatch.setattr(metadata, "version", version)
     (core,) = [finding for finding in doctor._packages() if finding.what == "packages"]
     assert core.level == "broken"
-    assert "einops is missing" in core.found
+    assert "soxr is missing" in core.found
     assert "tyro is 0.5, expected >=1" in core.found
     extras = {finding.what: finding for finding in doctor._extras()}
     assert "jiwer is 3.0" in extras["extra eval"].found
