@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 import zlib
@@ -30,6 +31,9 @@ from oration.train.stage import Train
 
 DEFAULT = Path(__file__).parent / "pocket"
 """The model that comes with the package."""
+
+FULL = 0.7
+"""Runs of units a frame in hurried speech; 0.5 is usual."""
 
 
 class SpeechLM:
@@ -243,8 +247,7 @@ class SpeechLM:
             raise BadInput(
                 f"a prompt of {prompt.seconds:.3f} s holds no unit; give at least a tenth of a second of speech"
             )
-        rate = len(example[stream]) / prompt.seconds
-        steps = max(1, round(seconds * rate))
+        steps = max(1, math.ceil(seconds * self._items(stream)))
         said = complete(
             self.part(lm_config.name),
             task,
@@ -268,6 +271,13 @@ class SpeechLM:
         task = cast(Task, lm.tasks[0])
         examples = [task.prepare(e, self.specs, np.random.default_rng(0)) for e in self.encode(waves)]
         return score(self.part(lm.name), task, examples, self.specs)
+
+    def _items(self, stream: str) -> float:
+        """Items of a predicted stream that fill a second."""
+        rate = self.specs[stream].rate
+        if rate is None:  # merged units: rather some more than speech has, since a reply is cut at its length
+            return FULL * float(self.specs[stream.partition(".")[0]].rate or 1)
+        return float(rate)
 
     def _synthesis(self) -> list[Step]:
         """The parts that make what a vocoder needs, and the vocoder, as steps for `resolve`."""

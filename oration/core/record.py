@@ -151,5 +151,5 @@ def _parse(text: str, hint: Any, name: str) -> Any:
         except ValueError:
             pass
     raise BadInput(
-        f"--set {name}={text}: expected {getattr(hint, '__name__', None) or hint}, e.g. the kind that stands there now"
+        f"--set {name}={text}: expected {getattr(hint, '__name__', None) or hint}; give a value of that type"
     )
