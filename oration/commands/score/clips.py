@@ -79,9 +79,8 @@ def encoded(model: SpeechLM, task: Task, clips: Sequence[Clip], cache: Path) -> 
 
 def _encoded(model: SpeechLM, task: Task, clips: Sequence[Clip], cache: Path) -> list[Example]:
     wanted = {*task.layout.streams, *(need for operation in task.operations for need in operation.needs)}
-    corpus = model.material(clips, wanted, cache, tracked)
-    rng = np.random.default_rng(0)
-    return [task.prepare(corpus.example(at), model.specs, rng) for at in range(len(clips))]
+    material, rng = model.material(clips, wanted, cache, tracked), np.random.default_rng(0)
+    return [task.prepare(material.example(at), model.specs, rng) for at in range(len(clips))]
 
 
 def tracked(items: Iterable[T], title: str) -> Iterator[T]:
