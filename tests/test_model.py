@@ -6,8 +6,11 @@ import sys
 import numpy as np
 import pytest
 
+from oration.audio.io import read
 from oration.core import BadInput, Stream, Waveform
-from oration.model import SpeechLM
+from oration.demo import SAMPLES
+from oration.model import DEFAULT, SpeechLM
+from oration.recipe import find
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +34,10 @@ def test_two_hours_are_encoded_in_bounded_memory(tiny_model, tmp_path):
 import resource, sys
 import numpy as np
 from oration.core import Waveform
-from oration.model import SpeechLM
+from oration.audio.io import read
+from oration.demo import SAMPLES
+from oration.model import DEFAULT, SpeechLM
+from oration.recipe import find
 model = SpeechLM.load(sys.argv[1])
 minute = Waveform((0.1 * np.sin(np.arange(60 * 16000) / 20)).astype(np.float32), 16000)
 peaks = []
@@ -90,3 +96,13 @@ def test_a_missing_stream_is_named(model):
 def test_an_unknown_part_is_named(model):
     with pytest.raises(BadInput, match="has no part 'tokenizer'; it has units, f0, speaker"):
         model.part("tokenizer")
+
+
+def test_the_shipped_model_is_the_recipe_pocket_and_small():
+    shipped = SpeechLM.load()
+    assert shipped.recipe == find("pocket")
+    assert sum(path.stat().st_size for path in DEFAULT.iterdir()) < 30e6
+    speech = read(SAMPLES / "kathleen-arctic_a0479.flac", rate=shipped.rate)
+    backwards = Waveform(speech.samples[::-1].copy(), speech.rate)
+    forth, back = (score.total.mean for score in shipped.score([speech, backwards]))
+    assert forth > back + 0.3, "speech should be likelier than the same speech backwards"
