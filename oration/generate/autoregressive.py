@@ -141,12 +141,12 @@ class Generation(Iterator[tuple[int, str, Any]]):
         chance = torch.stack(
             [torch.rand(len(self.lm.rows), dtype=torch.float64, generator=v.chance) for v in self._alive]
         )
-        picked: dict[str, Tensor] = {}
+        drawn = self.lm.head.begin(self._hidden)
         for k, (row, vocab) in enumerate(self.lm.vocabs.items()):
             tokens = torch.tensor([column.get(row, (-1, None))[0] for column in columns])
             asked = tokens < 0
             if bool(asked.any()):
-                logits = self.lm.head.row(self._hidden, row, picked)[asked.to(self._hidden.device)].float().cpu()
+                logits = drawn.logits(row)[asked.to(self._hidden.device)].float().cpu()
                 at = asked.nonzero()[:, 0].tolist()
                 allowed = torch.stack([self._mask(row, self._alive[i].open(row)) for i in at])
                 sampler = self.sampler.of(row)
@@ -156,7 +156,7 @@ class Generation(Iterator[tuple[int, str, Any]]):
             for name in ("pad", "end"):  # no symbol of a stream, so never penalised
                 self._seen[row][:, vocab.offset(name)] = False
             self._seen[row][torch.arange(len(columns)), tokens] = True
-            picked[row] = tokens.to(self._hidden.device)
+            drawn.take(row, tokens.to(self._hidden.device))
         return [*columns]
 
     def _advance(self, going: list[int], columns: list[Cells]) -> None:

@@ -28,8 +28,20 @@ class HeadModel(Protocol):
         """
         ...
 
-    def row(self, hidden: Tensor, row: str, picked: Mapping[str, Tensor]) -> Tensor:
-        """float[..., D] and the tokens picked for the rows above -> float[..., V] of one row. For generating."""
+    def begin(self, hidden: Tensor) -> Column:
+        """float[n, D] -> the column of one step, to be drawn row by row. For generating."""
+        ...
+
+
+class Column(Protocol):
+    """One column of `n` sequences being drawn: rows in the model's order, each asked for, then told."""
+
+    def logits(self, row: str) -> Tensor:
+        """float[n, V] of the row that is next."""
+        ...
+
+    def take(self, row: str, tokens: Tensor) -> None:
+        """What that row holds now, drawn or given: long[n]. Every row is taken, asked for or not."""
         ...
 
 
@@ -81,6 +93,20 @@ class RowsModel(nn.Module):
         """float[..., D] -> row -> float[..., V]; the step's own tokens are not looked at."""
         return {row: F.linear(hidden, self.weight(row)) for row in self.rows}
 
-    def row(self, hidden: Tensor, row: str, picked: Mapping[str, Tensor]) -> Tensor:
-        """float[..., D] -> float[..., V] of one row."""
-        return F.linear(hidden, self.weight(row))
+    def begin(self, hidden: Tensor) -> RowsColumn:
+        """float[n, D] -> the column of one step."""
+        return RowsColumn(self, hidden)
+
+
+class RowsColumn:
+    """One column, each row without regard to the others."""
+
+    def __init__(self, head: RowsModel, hidden: Tensor) -> None:
+        self.head, self.hidden = head, hidden
+
+    def logits(self, row: str) -> Tensor:
+        """float[n, V] of one row."""
+        return F.linear(self.hidden, self.head.weight(row))
+
+    def take(self, row: str, tokens: Tensor) -> None:
+        """Nothing depends on it."""

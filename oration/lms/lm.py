@@ -42,6 +42,10 @@ class LM:
     start: Start = field(default_factory=Fresh)
     context: int | None = 2048
     """Most steps of one grid (prompt and reply together); None: unbounded, for a body with a window."""
+    generator: Any = None
+    """How it generates (`oration.generate`); None: step by step, the one way of a causal body."""
+    exposes: tuple[str, ...] = ()
+    """Streams whose items give the vector they were drawn from to later parts, as `<stream>.hidden`."""
 
     def __post_init__(self) -> None:
         if not self.tasks:
@@ -239,10 +243,10 @@ class LanguageModel(nn.Module):
     def next(self, state: State, column: Tensor | None, dense: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Feed one column (None: the first step) -> row -> float[n, V] for the step to come. For independent heads.
 
-        A generator that also serves heads whose rows depend on each other uses `advance` and `head.row`.
+        A generator that also serves heads whose rows depend on each other uses `advance` and `head.begin`.
         """
-        hidden = self.advance(state, column, dense)
-        return {row: self.head.row(hidden, row, {}) for row in self.rows}
+        drawn = self.head.begin(self.advance(state, column, dense))
+        return {row: drawn.logits(row) for row in self.rows}
 
     def check_vocabs(self, saved: Mapping[str, Vocab]) -> None:
         """Compare with the vocabularies a checkpoint was written with.

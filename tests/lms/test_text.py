@@ -119,7 +119,7 @@ def test_packing_and_steps_equal_single_lines(kind):
     after = model.next(fork, column)["main"]
     for i, grid in enumerate(grids):
         torch.testing.assert_close(
-            model.head.row(hidden, "main", {})[i], single[i][grid.steps // 2], atol=2e-5, rtol=1e-4
+            model.head.begin(hidden).logits("main")[i], single[i][grid.steps // 2], atol=2e-5, rtol=1e-4
         )
     for j, i in enumerate((2, 0)):
         torch.testing.assert_close(after[j], single[i][grids[i].steps // 2 + 1], atol=2e-5, rtol=1e-4)
