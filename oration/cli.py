@@ -98,10 +98,12 @@ def train(
 
 @app.command
 def reply(
-    recording: Recording,
+    recording: Annotated[Positional[Path | None], arg(metavar="RECORDING", help="The prompt; or none, with --text.")],
     /,
     *,
-    out: Annotated[Path, arg(metavar="FILE", help="Where to write the prompt and its continuation.")],
+    out: Annotated[Path | None, arg(metavar="FILE", help="Recording (or .txt) to write; text is always shown.")] = None,
+    text: Annotated[str | None, arg(metavar="TEXT", help="What the prompt says, or what is to be said.")] = None,
+    task: Annotated[str | None, arg(metavar="NAME", help="One of the model's tasks; by default its first.")] = None,
     model: Model = None,
     seconds: Annotated[float, arg(help="Length of the continuation.")] = 5.0,
     temperature: Annotated[float, arg(help="0: the likeliest; 1: as the model sees it; higher: wilder.")] = 0.8,
@@ -110,10 +112,12 @@ def reply(
     voice: Voice = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Continue a recording."""
+    """Go on from a recording, or answer it, as the model was made to; in speech, in text, or both."""
+    from oration.commands.speak import Sampler
     from oration.commands.speak import reply as run
 
-    run(recording, out, model, seconds, temperature, top_k, seed, voice, overwrite)
+    sampler = Sampler(temperature=temperature, top_k=top_k)
+    run(recording, text, out, model, task, seconds, sampler, seed, voice, overwrite)
 
 
 @app.command

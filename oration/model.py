@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import math
 import os
 import time
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,21 +20,20 @@ from oration.core import BadInput, Example, Spec, Stream, Vocab, Waveform, dumps
 from oration.core.files import replace_file
 from oration.data.manifest import Clip
 from oration.data.material import Material, version_of
-from oration.generate import Sampler, Score, Step, complete, resolve, score
+from oration.generate import Sampler, Score, expose, score
 from oration.lms import LanguageModel
-from oration.recipe import Recipe
+from oration.recipe import Recipe, named_after
+from oration.reply import Link, Reply, chain, exposed, prepared, say
+from oration.synthesis import Synthesis
 from oration.tasks import Task
 from oration.text.phones import PHONES
+from oration.tokenizers.decoder import Decoder
 from oration.train.checkpoint import about, load_part, read_json, save_tensors
 from oration.train.feed import Packed
 from oration.train.stage import Train
 
 DEFAULT = Path(__file__).parent / "pocket"
 """The model that comes with the package."""
-
-FULL = 0.7
-"""Runs of units a frame in hurried speech; 0.5 is usual."""
-
 
 class SpeechLM:
     """The parts of a recipe, built when first asked for, with weights from `folder` where it has them.
@@ -50,8 +49,11 @@ class SpeechLM:
         for tokenizer in recipe.tokenizers:
             self.specs |= tokenizer.specs()
         for lm in recipe.lms:
-            for task in lm.tasks:
-                self.specs |= task.specs(self.specs)
+            made = [task.specs(self.specs) for task in lm.tasks]
+            self.specs = {**{name: spec for specs in made for name, spec in specs.items()}, **lm.specs(self.specs)}
+            for name in lm.exposes:
+                self.specs[f"{name}.hidden"] = Spec(1, self.specs[name].rate, cast(Any, lm.body).dim)
+        self.synthesis = Synthesis(recipe, self.specs, self.part)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str] | None = None, *, device: str = "cpu") -> SpeechLM:
@@ -63,7 +65,8 @@ class SpeechLM:
         path = DEFAULT if folder is None else Path(folder)
         model = cls(cls.recipe_of(path), path, device=device)
         for name, config in model.configs.items():
-            if hasattr(config, "build") and not (path / f"{name}.safetensors").is_file():
+            trained = hasattr(config, "build") and not getattr(config, "ready", False)
+            if trained and not (path / f"{name}.safetensors").is_file():
                 raise BadInput(
                     f"{path} has no weights for {name!r}; train it with: oration train {model.recipe.name} --out {path}"
                 )
@@ -87,6 +90,8 @@ class SpeechLM:
     def part(self, name: str) -> Any:
         """A part, or a module inside it (`units.encoder`), in eval mode."""
         name, _, inside = name.partition(".")
+        if name in self.configs and isinstance(self.configs[name], Decoder):
+            name = named_after(self.configs[name].of)
         if name not in self.configs:
             raise BadInput(f"recipe {self.recipe.name!r} has no part {name!r}; it has {', '.join(self.configs)}")
         if name not in self._built:
@@ -114,12 +119,16 @@ class SpeechLM:
     def needs(self, stage: Train) -> tuple[str, ...]:
         """The streams of a recording that a training stage reads."""
         if not isinstance(stage.feed, Packed):
-            made: set[str] = set().union(*(operation.specs(self.specs) for operation in stage.feed.operations))
-            reads = {name for operation in stage.feed.operations for name in operation.needs}
-            return tuple(sorted((set(stage.feed.streams) - made) | reads))
+            return stage.feed.reads(self.specs)
         lm = next(lm for lm in self.recipe.lms if lm.name == stage.part)
-        task = cast(Task, lm.tasks[stage.feed.task])
-        return tuple(sorted({n for operation in task.operations for n in operation.needs} | set(task.layout.streams)))
+        reads: set[str] = set()
+        for task in stage.feed.chosen(lm.tasks):
+            made: set[str] = set()
+            for operation in task.operations:
+                reads |= set(operation.needs) - made
+                made |= set(operation.specs(self.specs))
+            reads |= set(task.layout.streams) - made
+        return tuple(sorted(reads))
 
     def material(
         self,
@@ -127,25 +136,42 @@ class SpeechLM:
         streams: Iterable[str],
         cache: Path,
         track: Callable[[Iterable[int], str], Iterable[int]],
+        rate: int | None = None,
     ) -> Material:
-        """Clips with those of `streams` that the tokenizers give, from `cache` where an earlier run left them.
+        """Clips with those of `streams` that tokenizers and earlier models give, from `cache` where a run left them.
 
         Args:
             track: wraps the loop over shards, for a progress bar.
+            rate: Hz of the recordings; None: the vocoder's.
         """
-        material, wanted = Material(clips, rate=self.rate), set(streams)
+        links, hidden = [Link(lm, cast(Task, lm.tasks[0])) for lm in self.recipe.lms], set(streams)
+        givers = [link for link in links if hidden & set(exposed([link]))]
+        wanted = set(streams).union(*({n for o in g.task.operations for n in o.needs} for g in givers))
+        wanted = wanted.union(*(g.task.layout.streams for g in givers))
+        wanted |= {need for t in self.recipe.tokenizers if wanted & set(t.specs()) for need in t.needs}
+        material = Material(clips, rate=rate or self.rate)
         for name, tokenizer in self.configs.items():
             if tokenizer not in self.recipe.tokenizers or not wanted & set(tokenizer.specs()):
                 continue
-            if hasattr(tokenizer, "label"):
-                material.add_labels(tokenizer.specs(), tokenizer.label)
-                continue
-            part, weights = self.part(name), b""
-            if isinstance(part, nn.Module):
-                tensors = (value.detach().cpu().contiguous() for value in part.state_dict().values())
-                weights = b"".join(tensor.numpy().tobytes() for tensor in tensors)
-            material.add_streams(part, cache, version_of(tokenizer, weights), track)
+            part = self.part(name)
+            if hasattr(part, "label"):
+                material.add_labels(tokenizer.specs(), part.label)
+            elif hasattr(part, "derive"):
+                material.add_derived(tokenizer.specs(), part.derive, track)
+            else:
+                material.add_streams(part, cache, version_of(tokenizer, _weights(part)), track)
+        for link in givers:
+            material.add_derived(self.specs, functools.partial(self._expose, link), track)
         return material
+
+    def _expose(self, link: Link, examples: Sequence[Example]) -> list[Example]:
+        """Examples as a language model's task prepares them, with the hidden vectors that it gives."""
+        made = []
+        for example in examples:
+            ready = link.task.prepare(example, self.specs, np.random.default_rng(0))
+            hidden = expose(self.part(link.lm.name), link.task, [ready], self.specs, link.lm.exposes)[0]
+            made.append(ready | hidden)
+        return made
 
     def save_part(self, name: str, folder: Path) -> None:
         """One part's weights, at the precision the recipe asks for."""
@@ -168,13 +194,54 @@ class SpeechLM:
         lms = tuple(lm.pinned() for lm in self.recipe.lms)
         replace_file(path / "recipe.json", dumps(replace(self.recipe, lms=lms)))
 
-    def encode(self, waves: Sequence[Waveform]) -> list[Example]:
-        """Recordings -> the streams of every tokenizer that listens."""
+    def encode(self, waves: Sequence[Waveform], *, texts: Sequence[str] | None = None) -> list[Example]:
+        """Recordings -> the streams of every tokenizer that listens; with `texts`, of those that read as well."""
         examples: list[Example] = [{} for _ in waves]
         for name in self._listening():
             for example, found in zip(examples, self.part(name).encode(waves), strict=True):
                 example |= found
+        for example, text in zip(examples, texts or (), strict=texts is not None):
+            example |= self.written(text)
+        self._derive(examples)
         return examples
+
+    def written(self, text: str) -> Example:
+        """Text -> the streams of every tokenizer that reads.
+
+        Raises:
+            BadInput: none does.
+        """
+        example: Example = {}
+        for part in self._reading():
+            example |= part.of(text)
+        if not example:
+            raise BadInput(f"recipe {self.recipe.name!r} has no tokenizer of text, so it cannot read {text[:40]!r}")
+        return example
+
+    def clips(self, clips: Sequence[Clip]) -> list[Example]:
+        """Clips -> all streams that their recordings and their labels give."""
+        examples = self.encode([clip.wave(rate=self.rate) for clip in clips])
+        for name, config in self.configs.items():
+            if config in self.recipe.tokenizers and hasattr(self.part(name), "label"):
+                for example, clip in zip(examples, clips, strict=True):
+                    example |= self.part(name).label(clip)
+        return examples
+
+    def _reading(self) -> list[Any]:
+        """The built tokenizers of text."""
+        parts = [self.part(name) for name, config in self.configs.items() if config in self.recipe.tokenizers]
+        return [part for part in parts if hasattr(part, "of")]
+
+    def _derive(self, examples: list[Example]) -> None:
+        """Add what is made of other streams."""
+        for name, config in self.configs.items():
+            if config not in self.recipe.tokenizers or "wave" in config.needs:
+                continue
+            part = self.part(name)
+            if hasattr(part, "derive"):
+                able = [example for example in examples if set(part.needs) <= set(example)]
+                for example, found in zip(able, part.derive(able), strict=True):
+                    example |= found
 
     def encode_blocks(self, blocks: Iterable[Waveform]) -> Example:
         """One recording, block by block (`oration.audio.blocks`), to the streams that `encode` gives of the whole.
@@ -203,157 +270,112 @@ class SpeechLM:
         Raises:
             BadInput: a stream is missing that no part gives, or a voice is unknown.
         """
-        made = [self._voiced(example, voice) for example in examples]
-        waves = []
-        for example in made:
-            order = resolve(self._synthesis(), set(example), "wave")
-            for step in order[:-1]:
-                example = step.part.predict([example])[0]
-            waves += order[-1].part.decode([example])
-        return waves
+        return self.synthesis.decode(examples, voice)
 
     def resynthesize(self, wave: Waveform, *, voice: str | None = None) -> Waveform:
         """A recording through its tokens and back, as long as it was."""
         example = self.encode([wave])[0]
-        spoken = self.decode([self._transposed(example, voice)], voice=voice)[0]
+        spoken = self.decode([self.synthesis.transposed(example, voice)], voice=voice)[0]
         return spoken.cut(0.0, wave.seconds)
 
     def reply(
         self,
-        prompt: Waveform,
+        prompt: Waveform | None = None,
         *,
+        text: str | None = None,
+        task: str | None = None,
         seconds: float = 5.0,
         sampler: Sampler | None = None,
         seed: int = 0,
         voice: str | None = None,
     ) -> Reply:
-        """Continue a recording in speech.
+        """Go on from a recording, or answer it, as the recipe's task has it; in speech, in text, or both.
 
         Args:
-            seconds: how long to go on, at most; the number of units is known in advance, their durations are not.
+            text: what the prompt says, or what is to be said, where a task reads text.
+            task: one of the language models' tasks; None: their first.
+            seconds: how long to speak, at most; a unit's duration is not known in advance, their number is.
             seed: the same seed gives the same reply.
 
         Raises:
-            BadInput: the prompt is too short for a unit, or too long for the model's context.
+            BadInput: a stream is missing that the task reads, or the prompt is too short or too long for the model.
         """
         clock = Clock()
-        lm_config = self.recipe.lms[0]
-        task = cast(Task, lm_config.tasks[0])
-        heard = self.encode([prompt])[0]
+        links = chain(self.recipe.lms, task)
+        if prompt is None and text is None:
+            raise BadInput("a reply needs a prompt: a recording, a text, or both")
+        heard = self._heard(links, prompt, text, seconds)
         clock.lap("encode")
-        example = task.prepare(heard, self.specs, np.random.default_rng(seed))
-        stream = task.predict[0]
-        if not len(example[stream]):
-            raise BadInput(
-                f"a prompt of {prompt.seconds:.3f} s holds no unit; give at least a tenth of a second of speech"
-            )
-        steps = max(1, math.ceil(seconds * self._items(stream)))
-        said = complete(
-            self.part(lm_config.name),
-            task,
-            [{name: example[name] for name in task.layout.streams}],
-            self.specs,
-            seeds=[seed],
-            sampler=sampler or Sampler(temperature=0.8),
-            steps=steps,
-            least={stream: steps},
-        )[0]
+        for link in links[:1]:
+            first = prepared(link, heard, self.specs, seed)
+            starts = [name for name in link.task.layout.streams if name in first and not link.answers]
+            if prompt is not None and starts and not any(len(first[name]) for name in starts):
+                raise BadInput(
+                    f"a prompt of {prompt.seconds:.3f} s holds no unit; give at least a tenth of a second of speech"
+                )
+        parts = {link.lm.name: self.part(link.lm.name) for link in links}
+        drawn = sampler or Sampler(temperature=0.8)
+        spoken, said = say(parts, links, heard, self.specs, seconds=seconds, sampler=drawn, seed=seed)
         clock.lap("language model")
-        whole = self._joined(heard, said.example, said.known[stream], voice)
-        (full,) = self.decode([whole], voice=voice)
-        full = full.cut(0.0, prompt.seconds + seconds)
+        new = {name: stream for reply in said for name, stream in reply.new().items()}
+        words = self._words(links, new)
+        if not self.synthesis.speaks(spoken):
+            return Reply(None, None, words, spoken, new, dict(clock.laps))
+        before = 0.0 if links[0].answers or prompt is None else prompt.seconds
+        whole = spoken
+        if before and "units.runs" in links[-1].task.predict:
+            whole = self.synthesis.joined(heard, spoken, said[-1].known["units.runs"], voice)
+        full = self.decode([whole], voice=voice)[0].cut(0.0, before + seconds)
         clock.lap("vocoder")
-        return Reply(full, full.cut(prompt.seconds), whole, said.new(), dict(clock.laps))
+        return Reply(full, full.cut(before), words, whole, new, dict(clock.laps))
 
-    def score(self, waves: Sequence[Waveform]) -> list[Score]:
-        """The log-likelihood of recordings under the first language model, by stream."""
-        lm = self.recipe.lms[0]
-        task = cast(Task, lm.tasks[0])
-        examples = [task.prepare(e, self.specs, np.random.default_rng(0)) for e in self.encode(waves)]
-        return score(self.part(lm.name), task, examples, self.specs)
+    def _heard(self, links: Sequence[Link], prompt: Waveform | None, text: str | None, seconds: float) -> Example:
+        """The prompt's streams. Who listens while speaking hears silence once the prompt is over."""
+        heard: Example = {}
+        if prompt is not None:
+            if any(link.listens for link in links):
+                silence = np.zeros(round(seconds * prompt.rate), np.float32)
+                prompt = Waveform(np.concatenate([prompt.samples, silence]), prompt.rate)
+            for name in self._listening():
+                part = self.part(name)
+                heard |= (part.hear if hasattr(part, "hear") else part.encode)([prompt])[0]
+        if text is not None:
+            heard |= self.written(text)
+        self._derive([heard])
+        return heard
 
-    def _items(self, stream: str) -> float:
-        """Items of a predicted stream that fill a second."""
-        rate = self.specs[stream].rate
-        if rate is None:  # merged units: rather some more than speech has, since a reply is cut at its length
-            return FULL * float(self.specs[stream.partition(".")[0]].rate or 1)
-        return float(rate)
+    def _words(self, links: Sequence[Link], new: Example) -> str | None:
+        """What was said in text."""
+        readers = {name: part for part in self._reading() for name in part.specs()}
+        for link in reversed(links):
+            for name in link.task.predict:
+                if name in readers and name in new:
+                    return str(readers[name].decode(new[name].ids))
+        return None
 
-    def _synthesis(self) -> list[Step]:
-        """The parts that make what a vocoder needs, and the vocoder, as steps for `resolve`."""
-        if self.recipe.vocoder is None:
-            raise BadInput(f"recipe {self.recipe.name!r} has no vocoder, so it cannot give sound; use one that has")
-        steps = [Step(self.recipe.vocoder.needs, ("wave",), self.part("vocoder"))]
-        if self.recipe.prosody is not None:
-            part = self.part("prosody")
-            steps.append(Step(self.recipe.prosody.needs, tuple(part.gives), part))
-        return steps
+    def score(
+        self, waves: Sequence[Waveform], *, texts: Sequence[str] | None = None, task: str | None = None
+    ) -> list[Score]:
+        """The log-likelihood of recordings under the first language model (or that of the named task), by stream."""
+        return self.score_examples(self.encode(waves, texts=texts), task=task)
 
-    def _voiced(self, example: Example, voice: str | None) -> Example:
-        """The example with the stream of whoever is to speak, if the recipe knows speakers and nobody is named yet."""
-        table = self.configs.get("speaker")
-        if table is None or ("speaker" in example and voice is None):
-            return dict(example)
-        name = voice or self.recipe.voice or table.names[0]
-        return {**example, "speaker": Stream(np.array([table.index(name)]))}
+    def score_examples(self, examples: Sequence[Example], *, task: str | None = None) -> list[Score]:
+        """As `score`, of streams that are known already. Conditions that a task draws are drawn with a fixed seed."""
+        link = chain(self.recipe.lms, task)[0]
+        ready = [link.task.prepare(example, self.specs, np.random.default_rng(0)) for example in examples]
+        return score(self.part(link.lm.name), link.task, ready, self.specs)
 
-    def _transposed(self, example: Example, voice: str | None) -> Example:
-        """The same melody at the pitch of the voice that will speak: a bass does not stay one in a soprano's mouth."""
-        target = self.recipe.pitch.get(voice or self.recipe.voice or "")
-        pitch = self.configs.get("f0")
-        if target is None or pitch is None or "f0" not in example:
-            return example
-        hertz = pitch.hertz(example["f0"].ids)
-        voiced = hertz > 0
-        if not voiced.any():
-            return example
-        ratio = target / float(np.median(hertz[voiced]))
-        # A quarter tone or two is the speaker's mood, not another speaker.
-        return example if abs(np.log2(ratio)) < 1 / 6 else {**example, "f0": Stream(pitch.ids(hertz * ratio))}
-
-    def _joined(self, heard: Example, said: Example, known: int, voice: str | None) -> Example:
-        """What was heard, as it was heard, then what was said, with durations and pitch as `prosody` gives them."""
-        steps = [step for step in self._synthesis() if "wave" not in step.gives]
-        made = self._voiced(said, voice)
-        for step in steps:
-            made = step.part.predict([made])[0]
-        heard = self._transposed(heard, voice)
-        if "units" not in made or not known:
-            return made
-        frames = int((made["units.durations"].ids[:known] + 1).sum())
-        seconds = frames / float(self.specs["units"].rate or 1)
-        joined = dict(made)
-        count = len(heard["units"])
-        for name, stream in made.items():
-            rate = self.specs[name].rate if name in self.specs else None
-            if rate is None or name not in heard:
-                continue
-            # The prompt's streams end together, whatever fraction of a frame their tokenizers kept.
-            before = round(count / float(self.specs["units"].rate or 1) * rate)
-            prompt = np.pad(heard[name].ids, (0, max(0, before - len(heard[name]))), mode="edge")[:before]
-            joined[name] = Stream(np.concatenate([prompt, stream.ids[round(seconds * rate) :]]))
-        return {n: s for n, s in joined.items() if n not in ("units.runs", "units.durations")}
+def _weights(part: Any) -> bytes:
+    """The bytes of a part's weights; none if it has none."""
+    if not isinstance(part, nn.Module):
+        return b""
+    tensors = (value.detach().cpu().contiguous() for value in part.state_dict().values())
+    return b"".join(tensor.numpy().tobytes() for tensor in tensors)
 
 
 def _concatenated(streams: Sequence[Stream]) -> Stream:
     values = [s.values for s in streams if s.values is not None]
     return Stream(np.concatenate([s.ids for s in streams]), None, np.concatenate(values) if values else None)
-
-
-@dataclass(frozen=True, eq=False)
-class Reply:
-    """What a model answers."""
-
-    wave: Waveform
-    """The prompt as the model heard it, then the continuation."""
-    continuation: Waveform
-    """The continuation alone."""
-    example: Example
-    """The streams the vocoder spoke."""
-    new: Example
-    """What the language model added, before prosody."""
-    timings: dict[str, float]
-    """Seconds of work by stage."""
 
 
 class Clock:

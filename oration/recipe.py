@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import pkgutil
 import sys
 from collections.abc import Mapping
@@ -35,10 +36,18 @@ class Recipe:
     training: tuple[Train, ...] = ()
     weights: Literal["float32", "float16"] = "float32"
     """How finished parts are stored; training itself always keeps float32."""
+    published: Mapping[str, float] = field(default_factory=dict)
+    """Language model -> how many parameters its paper gives it. `oration show` compares."""
+    instead: Mapping[str, str] = field(default_factory=dict)
+    """Part -> what the published system has in its place, and this recipe has not."""
 
     def parts(self) -> dict[str, Any]:
-        """Name -> configuration: a tokenizer goes by the first stream it gives, a language model by its own name."""
-        named: dict[str, Any] = {next(iter(tokenizer.specs())): tokenizer for tokenizer in self.tokenizers}
+        """Name -> configuration: a tokenizer goes by the first stream it gives (`codec` for `codec.0`), an LM by its own.
+
+        Raises:
+            BadInput: two parts of one name.
+        """
+        named: dict[str, Any] = {named_after(next(iter(t.specs()))): t for t in self.tokenizers}
         named |= {lm.name: lm for lm in self.lms}
         named |= {"prosody": self.prosody} if self.prosody else {}
         named |= {"vocoder": self.vocoder} if self.vocoder else {}
@@ -72,10 +81,17 @@ class Recipe:
         return recipe
 
 
+def named_after(stream: str) -> str:
+    """The name of the part that gives a stream first."""
+    return stream.partition(".")[0]
+
+
 def _tiny(part: Any) -> Any:
     """The smallest of the part's kind that reads and gives the same streams, with the parts inside it at theirs."""
     if not hasattr(part, "tiny"):
         return part
+    if not isinstance(inspect.getattr_static(part, "tiny"), classmethod):
+        return part.tiny()
     values = {f.name: getattr(part, f.name) for f in fields(part)}
     kept = {name: values[name] for name in ("needs", "stream", "names") if name in values}
     inner = {name: _tiny(value) for name, value in values.items() if hasattr(value, "tiny")}

@@ -21,7 +21,7 @@ FROZEN = {
     "demo": "--model --out --seed",
     "prepare": "--no-align --out --seed --text --voices --workers",
     "train": "--data --device --out --part --set",
-    "reply": "--model --out --overwrite --seconds --seed --temperature --top-k --voice",
+    "reply": "--model --out --overwrite --seconds --seed --task --temperature --text --top-k --voice",
     "encode": "--model --out --overwrite",
     "decode": "--model --out --overwrite --voice",
     "score likelihood": "--model --out",

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import torch
 from rich.console import Console
-from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from oration.audio.io import read
 from oration.commands.console import console, table
@@ -21,6 +17,7 @@ from oration.layouts import delay, picture
 from oration.lms import LM
 from oration.model import SpeechLM
 from oration.recipe import Recipe, find
+from oration.sizes import Part, parts_of
 from oration.tasks import Task
 
 
@@ -41,7 +38,7 @@ def run(name: str, recording: Path | None, settings: tuple[str, ...]) -> None:
     model = SpeechLM(recipe, folder if trained else None)
     out = console()
     out.print(f"[bold]{recipe.name}[/]  {_first_line(recipe)}")
-    parts = dict(_parts(model))
+    parts = parts_of(model)
     example, seconds = _heard(model, recording) if recording else (invented(model.specs), 1.0)
     _streams(out, model, example if recording else None, seconds)
     for lm, task in _tasks(recipe):
@@ -138,55 +135,6 @@ def _task(
         out.print("  " + line, markup=False, no_wrap=True)
     out.print(f"  {steps:.0f} steps a second; context {lm.context or 'unbounded'} steps"
               f"{f' or about {lm.context / steps:.0f} s' if lm.context else ''}")  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part without its weights, or why it cannot be built here."""
-
-    config: Any
-    module: nn.Module | None
-    trouble: str = ""
-
-    @property
-    def numbers(self) -> int:
-        """How many numbers its file holds."""
-        return 0 if self.module is None else sum(tensor.numel() for tensor in self.module.state_dict().values())
-
-    @property
-    def delay(self) -> float:
-        """Seconds it looks ahead; 0 where it does not say."""
-        said = getattr(self.module, "delay", None)
-        if said is None:
-            encoder = getattr(self.module, "encoder", None)
-            numbers = getattr(encoder, "numbers", None)
-            said = getattr(numbers, "lookahead", 0) * getattr(encoder, "hop", 0) / getattr(encoder, "rate", 1)
-        return float(said)
-
-
-class _Weightless(TorchFunctionMode):
-    """Layers get their weights from `torch.empty`: that goes to the meta device. What is computed (windows) stays."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = dict(kwargs or {})
-        if func is torch.empty and kwargs.get("device") is None:
-            kwargs["device"] = "meta"
-        return func(*args, **kwargs)
-
-
-def _parts(model: SpeechLM) -> Iterator[tuple[str, Part]]:
-    for name, config in model.configs.items():
-        if not hasattr(config, "build"):
-            yield name, Part(config, None)
-            continue
-        try:
-            with _Weightless():
-                module = config.build() if config in model.recipe.tokenizers else config.build(model.specs)
-            yield name, Part(config, module)
-        except (BadInput, RuntimeError, NotImplementedError) as trouble:
-            yield name, Part(config, None, str(trouble).splitlines()[0])
 
 
 def _delays(out: Console, model: SpeechLM, parts: dict[str, Part]) -> None:

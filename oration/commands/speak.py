@@ -8,6 +8,7 @@ from pathlib import Path
 from oration.audio.io import FORMATS, blocks, info, read, write
 from oration.commands import streams_file
 from oration.core import BadInput
+from oration.core.files import replace_file
 from oration.generate.sampler import Sampler
 from oration.model import SpeechLM
 
@@ -30,30 +31,48 @@ def check_out(path: Path, kinds: tuple[str, ...], overwrite: bool) -> None:
 
 
 def reply(
-    recording: Path,
-    out: Path,
+    recording: Path | None,
+    text: str | None,
+    out: Path | None,
     model: Path | None,
+    task: str | None,
     seconds: float,
-    temperature: float,
-    top_k: int,
+    sampler: Sampler,
     seed: int,
     voice: str | None,
     overwrite: bool,
 ) -> None:
-    """Continue a recording and write prompt and continuation."""
-    check_out(out, tuple(FORMATS), overwrite)
+    """Continue or answer a prompt: write the sound, show the text."""
+    if out is not None:
+        check_out(out, (*FORMATS, ".txt"), overwrite)
     if not 0 < seconds <= 600:
         raise BadInput(f"--seconds {seconds}: expected a length above 0 and up to 600 s; give e.g. 5")
-    sampler = Sampler(temperature=temperature, top_k=top_k)
+    if recording is None and text is None:
+        raise BadInput("there is no prompt; name a recording, or say something with --text, or both")
+    length = info(recording).seconds if recording is not None else 0.0
     lm = SpeechLM.load(model)
-    length = info(recording).seconds
-    prompt = read(recording, rate=lm.rate, start=max(0.0, length - PROMPT))
+    prompt = read(recording, rate=lm.rate, start=max(0.0, length - PROMPT)) if recording is not None else None
     if length > PROMPT:
-        print(f"{recording} lasts {length:.0f} s; its last {PROMPT:.0f} s are continued", file=sys.stderr)
-    answer = lm.reply(prompt, seconds=seconds, sampler=sampler, seed=seed, voice=voice)
-    write(answer.wave, out, overwrite=overwrite)
+        print(f"{recording} lasts {length:.0f} s; its last {PROMPT:.0f} s are the prompt", file=sys.stderr)
+    answer = lm.reply(prompt, text=text, task=task, seconds=seconds, sampler=sampler, seed=seed, voice=voice)
+    if answer.text is not None:
+        print(answer.text)
+    if out is None:
+        if answer.text is None:
+            raise BadInput("the model answers in sound alone; say where to write it with --out FILE")
+        return
+    if out.suffix.lower() == ".txt":
+        if answer.text is None:
+            raise BadInput(f"--out {str(out)!r} is for text, but the model answered in sound alone; name a .wav file")
+        replace_file(out, answer.text + "\n")
+    elif answer.wave is None or answer.continuation is None:
+        raise BadInput(f"--out {str(out)!r} is for sound, but the model answered in text alone; name a .txt file")
+    else:
+        write(answer.wave, out, overwrite=overwrite)
     spent = ", ".join(f"{name} {took:.2f} s" for name, took in answer.timings.items())
-    print(f"{out}: {answer.wave.seconds:.1f} s, of which {answer.continuation.seconds:.1f} s are new ({spent})")
+    sound = answer.wave.seconds if answer.wave else 0.0
+    new = answer.continuation.seconds if answer.continuation else 0.0
+    print(f"{out}: {sound:.1f} s, of which {new:.1f} s are new ({spent})")
 
 
 def encode(recording: Path, out: Path, model: Path | None, overwrite: bool) -> None:

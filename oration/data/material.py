@@ -59,15 +59,29 @@ class Material:
 
     def example(self, index: int) -> Example:
         """The streams of clip `index`."""
-        example = dict(self._streams[index])
+        example: Example = {}
         for label in self._labels:
             example |= label(self.clips[index])
-        return example
+        return example | self._streams[index]
 
     def add_labels(self, specs: dict[str, Spec], label: Callable[[Clip], Example]) -> None:
         """Streams that follow from the manifest alone."""
         self.specs |= specs
         self._labels.append(label)
+
+    def add_derived(
+        self,
+        specs: dict[str, Spec],
+        derive: Callable[[Sequence[Example]], Sequence[Example]],
+        track: Callable[[Iterable[int], str], Iterable[int]] = lambda items, title: items,
+    ) -> None:
+        """Streams that are made of others, such as pieces of units, or what an earlier model makes of a clip."""
+        names = sorted(set(specs) - set(self.specs))
+        self.specs |= specs
+        for start in track(range(0, len(self.clips), SHARD), f"derive {', '.join(names)}"):
+            indices = range(start, min(start + SHARD, len(self.clips)))
+            for index, found in zip(indices, derive([self.example(i) for i in indices]), strict=True):
+                self._streams[index] |= found
 
     def add_streams(
         self,

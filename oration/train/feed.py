@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from oration.core import BadInput, Batch, Example, Grid, Spec, Specs, Waveform, pack, ticks
+from oration.core import GIVEN, BadInput, Batch, Example, Grid, Spec, Specs, Waveform, pack, ticks
 from oration.core.spec import TICKS
 from oration.data.manifest import Clip
 
@@ -80,6 +80,12 @@ class Crops:
 
     def tiny(self) -> Crops:
         return replace(self, seconds=0.4, batch=2)
+
+    def reads(self, specs: Specs) -> tuple[str, ...]:
+        """The streams of a recording that it needs, from the specs of all that are known."""
+        made: set[str] = set().union(*(operation.specs(specs) for operation in self.operations))
+        needs = {name for operation in self.operations for name in operation.needs}
+        return tuple(sorted((set(self.streams) - made) | needs))
 
     def specs(self, source: Source) -> dict[str, Spec]:
         """All streams of the source and those that the operations add."""
@@ -154,20 +160,44 @@ def _fit(values: np.ndarray, count: int, fill: float) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True)
 class Packed:
-    """Grids laid end to end in lines of `length` steps, none padded but the last: for language models."""
+    """Grids laid end to end in lines of `length` steps: for language models.
+
+    A grid of nothing but predicted symbols is cut where a line ends, so that no step is wasted. What has given cells or
+    vectors is kept whole, since its end means little without its beginning, and lines are padded.
+    """
 
     length: int = 512
     batch: int = 8
-    task: int = 0
-    """Which task of the LM is trained."""
+    tasks: tuple[str, ...] = ()
+    """Which tasks of the LM are trained, in equal shares; empty: all of them."""
 
     def tiny(self) -> Packed:
-        return replace(self, length=32, batch=2)
+        return replace(self, length=min(self.length, 512), batch=2)
 
     def batches(self, source: Source, mix: Mix, seed: int, part: Any) -> Callable[[int], Batch]:
-        """A function step -> batch. An epoch is one draw of every clip, in an order of its own."""
+        """A function step -> batch. An epoch is one draw of every clip, in an order of its own.
+
+        Raises:
+            BadInput: a task that the LM does not have, or no grid short enough for a line.
+        """
         plan = _Plan(self, source, mix, seed, part)
         return plan.batch
+
+    def chosen(self, tasks: Sequence[Any]) -> list[Any]:
+        """Those of an LM's tasks that are trained.
+
+        Raises:
+            BadInput: there is no such task.
+        """
+        named = {task.name: task for task in tasks}
+        for name in self.tasks:
+            if name not in named:
+                raise BadInput(f"training asks for the task {name!r}, but the LM has {list(named)}; name one of them")
+        return [named[name] for name in self.tasks or named]
+
+
+OPEN = 16
+"""Lines kept open at once, so that whole grids find one with room."""
 
 
 class _Plan:
@@ -177,8 +207,7 @@ class _Plan:
         self.feed, self.source, self.seed, self.lm = feed, source, seed, lm
         self.weights = mix.weights(source.clips)
         self.even = not mix.corpora
-        self.task = lm.config.tasks[feed.task]
-        self.specs = self.task.specs(source.specs)
+        self.tasks = [(task, task.specs(source.specs)) for task in feed.chosen(lm.config.tasks)]
         self.epoch, self.lines = -1, list[list[Grid]]()
         self._open(0)
         self.steps_per_epoch = max(1, len(self.lines) // feed.batch)
@@ -194,34 +223,69 @@ class _Plan:
             return
         rng, clips = generator(self.seed, epoch, 1), len(self.source.clips)
         order = rng.permutation(clips) if self.even else rng.choice(clips, clips, p=self.weights)
-        lines: list[list[Grid]] = [[]]
-        room = self.feed.length
+        lines = _Lines(self.feed.length)
         for index in order:
             grid = self._grid(epoch, int(index))
-            at = 0
-            while at < grid.steps:
-                take = min(room, grid.steps - at)
-                lines[-1].append(_window(grid, at, at + take))
-                at, room = at + take, room - take
-                if room == 0:
-                    lines.append([])
-                    room = self.feed.length
-        lines = [line for line in lines if line]
-        self.lines = [lines[i] for i in rng.permutation(len(lines))]
+            if grid.dense or bool((grid.role == GIVEN).any()):
+                lines.add(grid)
+            else:
+                lines.pour(grid)
+        if not lines.done():
+            raise BadInput(
+                f"none of the {clips} clips fits a line of {self.feed.length} steps (the shortest has "
+                f"{lines.shortest}); raise feed.length, or cut the clips"
+            )
+        self.lines = [lines.done()[i] for i in rng.permutation(len(lines.done()))]
         self.epoch = epoch
 
     def _grid(self, epoch: int, index: int) -> Grid:
         rng = generator(self.seed, epoch, 2, index)
-        example = self.task.prepare(self.source.example(index), self.source.specs, rng)
-        return self.task.layout.place([example], self.specs, self.task.predict, vocabs=self.lm.vocabs)
+        task, specs = self.tasks[int(rng.integers(len(self.tasks))) if len(self.tasks) > 1 else 0]
+        example = task.prepare(self.source.example(index), self.source.specs, rng)
+        return task.layout.place([example], specs, task.predict, vocabs=self.lm.vocabs)
+
+
+class _Lines:
+    """Lines being filled."""
+
+    def __init__(self, length: int) -> None:
+        self.length, self.full = length, list[list[Grid]]()
+        self.poured: list[Grid] = []
+        self.room = length
+        self.open: list[tuple[int, list[Grid]]] = []
+        self.shortest: int | None = None
+
+    def pour(self, grid: Grid) -> None:
+        """A grid that may be cut, behind the last such one."""
+        at = 0
+        while at < grid.steps:
+            take = min(self.room, grid.steps - at)
+            self.poured.append(_window(grid, at, at + take))
+            at, self.room = at + take, self.room - take
+            if self.room == 0:
+                self.full.append(self.poured)
+                self.poured, self.room = [], self.length
+
+    def add(self, grid: Grid) -> None:
+        """A whole grid, into the open line that it fills best. One longer than a line is left out."""
+        self.shortest = min(grid.steps, self.shortest or grid.steps)
+        fits = [(room - grid.steps, k) for k, (room, _) in enumerate(self.open) if room >= grid.steps]
+        if grid.steps > self.length:
+            return
+        left, k = min(fits, default=(self.length - grid.steps, len(self.open)))
+        line = self.open.pop(k)[1] if fits else []
+        line.append(grid)
+        self.open.append((left, line))
+        if len(self.open) > OPEN:
+            self.open.sort(key=lambda entry: entry[0])
+            self.full.append(self.open.pop(0)[1])
+
+    def done(self) -> list[list[Grid]]:
+        """All lines."""
+        return [*self.full, *([self.poured] if self.poured else []), *(line for _, line in self.open)]
 
 
 def _window(grid: Grid, start: int, stop: int) -> Grid:
     if (start, stop) == (0, grid.steps):
         return grid
-    if grid.dense:
-        raise BadInput(
-            f"a clip of {grid.steps} steps with a continuous stream does not fit what is left of a packed line; "
-            "raise feed.length above the longest clip"
-        )
     return Grid(grid.tokens[:, start:stop], grid.role[:, start:stop], grid.rows)

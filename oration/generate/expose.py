@@ -1,0 +1,40 @@
+"""What a language model thought as it said something: the hidden vectors that later models read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from oration.core import Example, Spec, Stream, collate
+from oration.lms import LanguageModel, evaluating
+from oration.tasks import Task
+
+
+@torch.inference_mode()
+def expose(
+    lm: LanguageModel, task: Task, examples: Sequence[Example], specs: Mapping[str, Spec], streams: Sequence[str]
+) -> list[Example]:
+    """Whole examples (prepared: operations done) -> for each stream s a continuous stream `s.hidden`, float32[T, D].
+
+    A vector is the one that its item was drawn from, so that it knows all that came before the item and not the item:
+    what generation hands over, step by step (Fang et al. 2024, arXiv:2409.06666, section 2.4).
+
+    Args:
+        specs: of the streams after the task's operations.
+    """
+    made: list[Example] = []
+    pads = [vocab.offset("pad") for vocab in lm.vocabs.values()]
+    for example in examples:
+        batch = collate([task.place([example], specs, None, lm.vocabs)], pads).to(lm.first.device)
+        with evaluating(lm):
+            hidden = lm.hidden(batch)[0].float()
+        found: Example = {}
+        for stream in streams:
+            for k, vocab in enumerate(lm.vocabs.values()):
+                first, last = vocab.ranges.get(stream, (0, 0))
+                inside = (batch.tokens[0, k] >= first) & (batch.tokens[0, k] < last)
+                if bool(inside.any()) or (first != last and f"{stream}.hidden" not in found):
+                    found[f"{stream}.hidden"] = Stream.dense(hidden[inside].cpu().numpy(), example[stream].onsets)
+        made.append(found)
+    return made
