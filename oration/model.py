@@ -232,6 +232,10 @@ class SpeechLM:
         parts = [self.part(name) for name, config in self.configs.items() if config in self.recipe.tokenizers]
         return [part for part in parts if hasattr(part, "of")]
 
+    def readers(self) -> dict[str, Any]:
+        """Stream of text -> the tokenizer that reads and writes it."""
+        return {name: part for part in self._reading() for name in part.specs()}
+
     def _derive(self, examples: list[Example]) -> None:
         """Add what is made of other streams."""
         for name, config in self.configs.items():
@@ -318,7 +322,7 @@ class SpeechLM:
         spoken, said = say(parts, links, heard, self.specs, seconds=seconds, sampler=drawn, seed=seed)
         clock.lap("language model")
         new = {name: stream for reply in said for name, stream in reply.new().items()}
-        words = self._words(links, new)
+        words = self._words(spoken)
         if not self.synthesis.speaks(spoken):
             return Reply(None, None, words, spoken, new, dict(clock.laps))
         before = 0.0 if links[0].answers or prompt is None else prompt.seconds
@@ -344,14 +348,10 @@ class SpeechLM:
         self._derive([heard])
         return heard
 
-    def _words(self, links: Sequence[Link], new: Example) -> str | None:
+    def _words(self, spoken: Example) -> str | None:
         """What was said in text."""
-        readers = {name: part for part in self._reading() for name in part.specs()}
-        for link in reversed(links):
-            for name in link.task.predict:
-                if name in readers and name in new:
-                    return str(readers[name].decode(new[name].ids))
-        return None
+        found = [part.decode(spoken[name].ids) for name, part in self.readers().items() if name in spoken]
+        return str(found[0]) if found else None
 
     def score(
         self, waves: Sequence[Waveform], *, texts: Sequence[str] | None = None, task: str | None = None

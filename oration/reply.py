@@ -7,7 +7,7 @@ predicts begins with nothing. Any other task goes on: what was heard is the begi
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -224,3 +224,17 @@ def per_second(name: str, specs: Mapping[str, Spec]) -> float:
 def exposed(links: Sequence[Link]) -> dict[str, str]:
     """Stream of hidden vectors -> the language model that gives it."""
     return {f"{name}.hidden": link.lm.name for link in links for name in link.lm.exposes}
+
+
+def reads(links: Sequence[Link], readers: Collection[str]) -> bool:
+    """Whether the models need a text that is not theirs to make.
+
+    Args:
+        readers: the streams that text tokenizers give.
+    """
+    made: set[str] = set()
+    for link in links:
+        if any(name.removeprefix(USER) in readers and name not in made for name in link.given):
+            return True
+        made |= {*link.task.predict, *(f"{name}.hidden" for name in link.lm.exposes)}
+    return False

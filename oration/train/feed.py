@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -14,6 +15,7 @@ from torch import Tensor
 from oration.core import GIVEN, BadInput, Batch, Example, Grid, Spec, Specs, Waveform, pack, ticks
 from oration.core.spec import TICKS
 from oration.data.manifest import Clip
+from oration.layouts import fits
 
 
 class Source(Protocol):
@@ -166,19 +168,20 @@ class Packed:
     vectors is kept whole, since its end means little without its beginning, and lines are padded.
     """
 
-    length: int = 512
+    length: int | None = 512
+    """Steps of a line; None: one grid a line, as long as it is."""
     batch: int = 8
     tasks: tuple[str, ...] = ()
     """Which tasks of the LM are trained, in equal shares; empty: all of them."""
 
     def tiny(self) -> Packed:
-        return replace(self, length=min(self.length, 512), batch=2)
+        return replace(self, length=None, batch=2)
 
     def batches(self, source: Source, mix: Mix, seed: int, part: Any) -> Callable[[int], Batch]:
         """A function step -> batch. An epoch is one draw of every clip, in an order of its own.
 
         Raises:
-            BadInput: a task that the LM does not have, or no grid short enough for a line.
+            BadInput: a task that the LM does not have, a delay longer than the clips, or no grid that fits a line.
         """
         plan = _Plan(self, source, mix, seed, part)
         return plan.batch
@@ -208,6 +211,8 @@ class _Plan:
         self.weights = mix.weights(source.clips)
         self.even = not mix.corpora
         self.tasks = [(task, task.specs(source.specs)) for task in feed.chosen(lm.config.tasks)]
+        for task, specs in self.tasks:
+            fits(task.layout, specs, max((clip.seconds for clip in source.clips), default=math.inf))
         self.epoch, self.lines = -1, list[list[Grid]]()
         self._open(0)
         self.steps_per_epoch = max(1, len(self.lines) // feed.batch)
@@ -226,7 +231,9 @@ class _Plan:
         lines = _Lines(self.feed.length)
         for index in order:
             grid = self._grid(epoch, int(index))
-            if grid.dense or bool((grid.role == GIVEN).any()):
+            if self.feed.length is None:
+                lines.full.append([grid])
+            elif grid.dense or bool((grid.role == GIVEN).any()):
                 lines.add(grid)
             else:
                 lines.pour(grid)
@@ -248,10 +255,10 @@ class _Plan:
 class _Lines:
     """Lines being filled."""
 
-    def __init__(self, length: int) -> None:
+    def __init__(self, length: int | None) -> None:
         self.length, self.full = length, list[list[Grid]]()
         self.poured: list[Grid] = []
-        self.room = length
+        self.room = length or 0
         self.open: list[tuple[int, list[Grid]]] = []
         self.shortest: int | None = None
 
@@ -264,15 +271,16 @@ class _Lines:
             at, self.room = at + take, self.room - take
             if self.room == 0:
                 self.full.append(self.poured)
-                self.poured, self.room = [], self.length
+                self.poured, self.room = [], self.length or 0
 
     def add(self, grid: Grid) -> None:
         """A whole grid, into the open line that it fills best. One longer than a line is left out."""
         self.shortest = min(grid.steps, self.shortest or grid.steps)
         fits = [(room - grid.steps, k) for k, (room, _) in enumerate(self.open) if room >= grid.steps]
-        if grid.steps > self.length:
+        length = self.length or 0
+        if grid.steps > length:
             return
-        left, k = min(fits, default=(self.length - grid.steps, len(self.open)))
+        left, k = min(fits, default=(length - grid.steps, len(self.open)))
         line = self.open.pop(k)[1] if fits else []
         line.append(grid)
         self.open.append((left, line))

@@ -1,5 +1,6 @@
 """What "works" means: every recipe, at its smallest, trains, replies, scores, saves, loads and replies the same."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -9,11 +10,13 @@ import torch
 
 from oration.audio.io import write
 from oration.core import BadInput, Waveform, dumps
-from oration.data.manifest import Clip, write_manifest
+from oration.data.manifest import Clip, read_manifest, write_manifest
+from oration.demo import SAMPLES
 from oration.fit import fit
 from oration.lms import FromText, TextBody
 from oration.model import SpeechLM
 from oration.recipe import find, names
+from oration.works import check
 
 RATE = 16_000
 
@@ -43,8 +46,9 @@ def corpus(tmp_path_factory):
                 wave.seconds,
                 split,
                 "kathleen",
-                "ah see",
+                "ah see ah see",
                 phones=spans,
+                words=tuple((0.2 + 0.2 * i, 0.4 + 0.2 * i, w) for i, w in enumerate(("ah", "see", "ah", "see"))),
                 corpus="kathleen",
                 licence="CC0",
             )
@@ -53,7 +57,7 @@ def corpus(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def text_lm(tmp_path_factory):
     """A folder in transformers' format with a text LM of random weights."""
     from transformers import OPTConfig, OPTForCausalLM
@@ -71,48 +75,61 @@ def text_lm(tmp_path_factory):
     return str(folder)
 
 
-def smallest(name, text_lm):
-    """The recipe at its smallest, from a text LM that is there."""
-    recipe = find(name)
-    if recipe.lms and isinstance(recipe.lms[0].body, TextBody):
-        lm = replace(recipe.lms[0], body=TextBody(text_lm), start=FromText(), context=512)
-        return replace(recipe.tiny(), lms=(lm,))
-    return recipe.tiny()
-
-
 @pytest.mark.parametrize("name", names())
-def test_a_recipe_trains_replies_scores_saves_and_loads(name, corpus, text_lm, tmp_path):
-    recipe = smallest(name, text_lm)
-    model = fit(recipe, corpus, tmp_path / "run")
-    trained = {stage.part.partition(".")[0] for stage in recipe.training}
-    assert {p.stem for p in (tmp_path / "run").glob("*.safetensors")} == trained
+def test_a_recipe_builds_trains_replies_saves_and_loads(name, corpus, tmp_path):
+    """Steps 1 to 4 of "works", but for learning: three updates show nothing. The slow test below sees to that."""
+    works = check(find(name), read_manifest(corpus), tmp_path, updates=3)
+    assert not works.trouble
+    assert works.sized, f"{works.parameters} parameters, published {works.published}"
+    if find(name).lms:
+        assert works.loads
+        assert works.replied
+        assert [entry.lm for entry in works.learned] == [lm.name for lm in find(name).lms]
+        assert all(np.isfinite(entry.nats) and entry.symbols > 0 for entry in works.learned)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in names() if find(name).lms])
+def test_a_recipe_learns_more_than_a_unigram(name, tmp_path, record_property):
+    works = check(find(name), read_manifest(SAMPLES), tmp_path)
+    record_property("works", json.dumps(works.record()))
+    assert works.holds, works.record()
+
+
+@pytest.mark.parametrize("name", ["pocket", "units_mfcc"])
+def test_the_same_seed_gives_the_same_reply_and_another_another(name, corpus, tmp_path):
+    model = fit(find(name).tiny(), corpus, tmp_path / "run")
     model.save(tmp_path / "saved")
     again = SpeechLM.load(tmp_path / "saved")
-    pinned = replace(recipe, lms=tuple(lm.pinned() for lm in recipe.lms))
-    assert dumps(again.recipe) == dumps(pinned)
-    assert fit(recipe, corpus, tmp_path / "run").recipe == recipe  # nothing left to do, nothing refused
     wave = babble(9, 1.0)
     units = model.encode([wave])[0]["units"].ids
     assert len(units) == 50
     assert np.array_equal(units, again.encode([wave])[0]["units"].ids)
-    if recipe.lms:
-        ours, theirs = model.score([wave])[0].total, again.score([wave])[0].total
-        assert np.isfinite(ours.nats)
-        assert ours.nats < 0
-        assert ours.count > 1
-        assert ours.nats == pytest.approx(theirs.nats, rel=1e-2 if recipe.weights == "float16" else 1e-6)
-    if recipe.vocoder:
-        assert model.resynthesize(wave).seconds == pytest.approx(1.0, abs=0.02)
-        first, second = (again.reply(wave, seconds=0.5, seed=4) for _ in range(2))
-        assert np.array_equal(first.wave.samples, second.wave.samples)
-        assert first.wave.seconds > wave.seconds
-        assert len(first.new["units.runs"]) > 0
-        other = again.reply(wave, seconds=0.5, seed=5)
-        assert not np.array_equal(first.new["units.runs"].ids, other.new["units.runs"].ids)
+    if not find(name).lms:
+        return
+    ours, theirs = model.score([wave])[0].total, again.score([wave])[0].total
+    assert ours.nats < 0
+    assert ours.nats == pytest.approx(theirs.nats, rel=1e-2)  # stored as float16
+    assert model.resynthesize(wave).seconds == pytest.approx(1.0, abs=0.02)
+    first, second = (again.reply(wave, seconds=0.5, seed=4) for _ in range(2))
+    assert np.array_equal(first.wave.samples, second.wave.samples)
+    assert first.wave.seconds > wave.seconds
+    other = again.reply(wave, seconds=0.5, seed=5)
+    assert not np.array_equal(first.new["units.runs"].ids, other.new["units.runs"].ids)
 
 
-def test_training_goes_on_where_it_stopped_and_refuses_another_recipe(corpus, text_lm, tmp_path):
-    recipe = smallest("units_mfcc", text_lm)
+def test_a_recipe_from_a_text_lm_needs_its_folder_only_to_begin(corpus, text_lm, tmp_path):
+    recipe = find("twist").tiny()
+    lm = replace(recipe.lms[0], body=TextBody(text_lm), start=FromText(), context=512)
+    model = fit(replace(recipe, lms=(lm,)), corpus, tmp_path / "run")
+    shutil.rmtree(text_lm)
+    wave = babble(9, 1.0)
+    again = SpeechLM.load(tmp_path / "run")
+    assert model.score([wave])[0].total.nats == pytest.approx(again.score([wave])[0].total.nats, rel=1e-6)
+
+
+def test_training_goes_on_where_it_stopped_and_refuses_another_recipe(corpus, tmp_path):
+    recipe = find("units_mfcc").tiny()
     fit(recipe, corpus, tmp_path)
     before = (tmp_path / "units.safetensors").read_bytes()
     fit(recipe, corpus, tmp_path)

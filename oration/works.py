@@ -1,0 +1,253 @@
+"""Whether a recipe works: it builds at its published size; and at its smallest it learns, replies, and loads again.
+
+Smallest means `Recipe.tiny()` on a few seconds of speech: this shows that the parts fit together, not how well they do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from oration.core import BadInput, Example
+from oration.data.manifest import Clip, write_manifest
+from oration.evaluate.unigram import Unigram
+from oration.fit import fit
+from oration.generate import score
+from oration.layouts import delay, rate
+from oration.model import SpeechLM
+from oration.recipe import Recipe
+from oration.reply import Reply, chain, reads
+from oration.sizes import parts_of
+from oration.tasks import Task
+from oration.train.feed import Mix
+from oration.train.optim import AdamW, Cosine, Steps
+
+TOLERANCE = 0.05
+"""How far a parameter count may lie from the published one."""
+
+LONGEST = 2.5
+"""Seconds of a piece of a clip: the finest systems make hundreds of steps of each."""
+
+HELD_OUT = 4
+"""Of so many pieces, the last is held out."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What one language model paid for held-out speech, in nats a predicted symbol."""
+
+    lm: str
+    nats: float
+    unigram: float
+    """What a unigram model of the same streams pays."""
+    symbols: int
+
+    @property
+    def holds(self) -> bool:
+        return self.nats < self.unigram
+
+
+@dataclass
+class Works:
+    """What was seen of one recipe."""
+
+    name: str
+    title: str = ""
+    parameters: dict[str, int] = field(default_factory=dict)
+    """Language model -> parameters at the published size."""
+    published: dict[str, float] = field(default_factory=dict)
+    instead: dict[str, str] = field(default_factory=dict)
+    steps: float | None = None
+    """Steps of the first language model's grid for a second of speech."""
+    tokens: float | None = None
+    delay: float | None = None
+    """Seconds, by the layout alone."""
+    learned: list[Learned] = field(default_factory=list)
+    replied: str = ""
+    """`speech`, `text` or `speech and text`."""
+    loads: bool = False
+    trouble: str = ""
+    """Why it does not work, in one sentence."""
+
+    @property
+    def sized(self) -> bool:
+        """Whether every published count is met."""
+        return all(abs(self.parameters[n] / count - 1) <= TOLERANCE for n, count in self.published.items())
+
+    @property
+    def holds(self) -> bool:
+        """Whether all of it is as it should be."""
+        learned = all(entry.holds for entry in self.learned)
+        replied = bool(self.learned and self.replied) or not self.parameters
+        return self.sized and learned and replied and self.loads and not self.trouble
+
+    def record(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {**asdict(self), "sized": self.sized, "holds": self.holds}
+
+
+def built(recipe: Recipe, title: str = "") -> Works:
+    """Its sizes, without weights, and what its layout costs.
+
+    Raises:
+        BadInput: a part does not build.
+    """
+    model = SpeechLM(recipe, device="meta")
+    parts = parts_of(model)
+    for name, part in parts.items():
+        if part.trouble:
+            raise BadInput(f"part {name!r} of {recipe.name!r} does not build: {part.trouble}")
+    works = Works(recipe.name, title, published=dict(recipe.published), instead=dict(recipe.instead))
+    works.parameters = {lm.name: parts[lm.name].parameters for lm in recipe.lms}
+    for name in recipe.published:
+        if name not in works.parameters:
+            raise BadInput(f"{recipe.name!r} says how large {name!r} is, but its LMs are {list(works.parameters)}")
+    if recipe.lms:
+        task = cast(Task, recipe.lms[0].tasks[0])
+        pace = rate(task.layout, task.specs(model.specs))
+        works.steps, works.tokens = pace.steps, pace.tokens
+        works.delay = max((d for d in delay(task.layout, task.specs(model.specs)).values() if d), default=0.0)
+    return works
+
+
+def smallest(recipe: Recipe, updates: int) -> Recipe:
+    """The tiny recipe with its language models trained for so many updates."""
+    tiny = recipe.tiny()
+    names = {lm.name for lm in tiny.lms}
+    stages = []
+    for stage in tiny.training:
+        if stage.part in names:
+            stage = replace(
+                stage,
+                budget=Steps(updates),
+                optimizer=AdamW(lr=3e-3, decay=0.1),
+                schedule=Cosine(warmup=10),
+                precision="fp32",
+                save_every=updates,
+                dev_every=0,
+            )
+        stages.append(replace(stage, data=Mix()))
+    return replace(tiny, training=tuple(stages))
+
+
+def pieces(clip: Clip, seconds: float) -> list[Clip]:
+    """A clip in pieces of at most so many seconds, cut where a word begins if its words are known."""
+    cuts = [0.0]
+    for start in [word[0] for word in clip.words] if clip.words else np.arange(seconds, clip.seconds, seconds).tolist():
+        ends = next((word[1] for word in clip.words if word[0] == start), start)
+        if ends - cuts[-1] > seconds or (not clip.words and start > cuts[-1]):
+            cuts.append(start)
+    ends = [*cuts[1:], clip.seconds]
+    return [_piece(clip, number, start, stop) for number, (start, stop) in enumerate(zip(cuts, ends, strict=True))]
+
+
+def _piece(clip: Clip, number: int, start: float, stop: float) -> Clip:
+    words, phones = (
+        tuple((a - start, b - start, label) for a, b, label in spans if start <= a and b <= stop)
+        for spans in (clip.words, clip.phones)
+    )
+    return replace(
+        clip,
+        id=f"{clip.id}-{number}",
+        seconds=stop - start,
+        start=clip.start + start,
+        stop=clip.start + stop,
+        words=words,
+        phones=phones,
+        text=" ".join(word for _, _, word in words) if clip.words else clip.text,
+    )
+
+
+def voiced(clip: Clip, recipe: Recipe) -> Clip:
+    """A clip whose speaker the recipe knows, if it knows any: who really spoke is not what is asked here."""
+    table = recipe.parts().get("speaker")
+    known = table is None or table.others or clip.speaker in table.names
+    return clip if known else replace(clip, speaker=table.names[len(clip.id) % len(table.names)])
+
+
+def check(recipe: Recipe, clips: Sequence[Clip], folder: Path, *, updates: int = 120, title: str = "") -> Works:
+    """Everything that "works" means, on clips in short pieces, some of them held out.
+
+    Args:
+        folder: an empty one, for the data, the runs and the saved model.
+        updates: of each language model.
+    """
+    works = Works(recipe.name, title)
+    try:
+        works = built(recipe, title)
+        tiny = smallest(recipe, updates)
+        cut = [voiced(piece, tiny) for clip in clips for piece in pieces(clip, LONGEST)]
+        held = [replace(c, split="dev" if i % HELD_OUT == HELD_OUT - 1 else "train") for i, c in enumerate(cut)]
+        (folder / "data").mkdir(parents=True)
+        write_manifest(held, folder / "data" / "manifest.jsonl")
+        model = fit(tiny, folder / "data", folder / "run")
+        works.learned = [learned(model, stage, held, folder / "cache") for stage in _last_stages(tiny)]
+        model.save(folder / "saved")
+        again = SpeechLM.load(folder / "saved")
+        if recipe.lms:
+            first, second = (ask(m, _last(held)) for m in (model, again))
+            works.replied, works.loads = said(first), same(first, second)
+        else:
+            ours, theirs = (m.encode([_last(held).wave(rate=m.rate)])[0] for m in (model, again))
+            works.loads = all(np.array_equal(stream.ids, theirs[name].ids) for name, stream in ours.items())
+    except BadInput as wrong:
+        works.trouble = str(wrong)
+    return works
+
+
+def _last(clips: Sequence[Clip]) -> Clip:
+    """The last held-out clip."""
+    return [clip for clip in clips if clip.split == "dev"][-1]
+
+
+def _last_stages(recipe: Recipe) -> list[Any]:
+    """The last stage of each language model."""
+    names = [lm.name for lm in recipe.lms]
+    return [stage for stage in {s.part: s for s in recipe.training}.values() if stage.part in names]
+
+
+def learned(model: SpeechLM, stage: Any, clips: Sequence[Clip], cache: Path) -> Learned:
+    """What the stage's language model pays for the clips of the split "dev", beside a unigram counted on the others."""
+    lm = next(lm for lm in model.recipe.lms if lm.name == stage.part)
+    task, part = cast(Task, stage.feed.chosen(lm.tasks)[0]), model.part(lm.name)
+    ready: dict[str, list[Example]] = {}
+    for split in ("train", "dev"):
+        mine = [clip for clip in clips if clip.split == split]
+        material = model.material(mine, model.needs(stage), cache, lambda items, title: items)
+        ready[split] = [
+            task.prepare(material.example(i), model.specs, np.random.default_rng(0)) for i in range(len(mine))
+        ]
+    specs = {**model.specs, **lm.specs(model.specs)}
+    grids = {split: [task.place([e], specs, None, part.vocabs) for e in ready[split]] for split in ready}
+    nats, count = Unigram.of(grids["train"], part.vocabs).nats(grids["dev"], part.vocabs)
+    scores = [s.total for s in score(part, task, ready["dev"], specs)]
+    paid = -sum(s.nats for s in scores) / max(1, sum(s.count for s in scores))
+    return Learned(lm.name, paid, nats / max(1, count), count)
+
+
+def ask(model: SpeechLM, clip: Clip, seed: int = 3) -> Reply:
+    """A short reply to the beginning of a clip, with its text where the model reads any."""
+    prompt = clip.wave(rate=model.rate).cut(0.0, 1.5)
+    text = clip.text if reads(chain(model.recipe.lms), model.readers()) else None
+    return model.reply(prompt, text=text, seconds=0.5, seed=seed)
+
+
+def said(reply: Reply) -> str:
+    """What kind of answer it is."""
+    kinds = [kind for kind, there in (("speech", reply.wave), ("text", reply.text)) if there is not None]
+    return " and ".join(kinds)
+
+
+def same(first: Reply, second: Reply) -> bool:
+    """Whether two replies agree in text, streams and sound."""
+    if first.text != second.text or set(first.new) != set(second.new) or (first.wave is None) != (second.wave is None):
+        return False
+    if first.wave is not None and second.wave is not None:
+        ours, theirs = first.wave.samples, second.wave.samples
+        if ours.shape != theirs.shape or not np.allclose(ours, theirs, atol=1e-4):
+            return False
+    return all(np.array_equal(stream.ids, second.new[name].ids) for name, stream in first.new.items())
