@@ -23,9 +23,10 @@ Mistakes are told in one sentence; with --debug anywhere on the line, the whole 
 
 app = tyro.extras.SubcommandApp()
 score = tyro.extras.SubcommandApp()
-score.__doc__ = "Measure a model: likelihoods, units, resynthesis, language model."
+score.__doc__ = "Measure a model: likelihoods, units, resynthesis, language model, aligners."
 
 Device = Literal["auto", "cpu", "cuda"]
+Aligner = Literal["pocketsphinx", "ctc"]
 Settings = Annotated[
     UseAppendAction[tuple[str, ...]],
     arg(name="set", metavar="PATH=VALUE", help="Change one value of the recipe, such as lms.0.body.layers=4."),
@@ -65,6 +66,7 @@ def prepare(
     *,
     out: Annotated[Path, arg(metavar="DIR", help="Where the manifest goes. The same command again resumes.")],
     align: Annotated[bool, arg(help="Do not look for words and phones in clips that have a transcript.")] = True,
+    aligner: Annotated[Aligner, arg(help="pocketsphinx is more exact, ctc refuses fewer clips.")] = "pocketsphinx",
     voices: Annotated[float, arg(metavar="HOURS", help="Speech of flite's voices to add, with exact phones.")] = 0.0,
     texts: Annotated[
         UseAppendAction[tuple[Path, ...]],
@@ -76,7 +78,7 @@ def prepare(
     """Read recordings once, find their phones, add synthetic voices, write one manifest to train on."""
     from oration.commands.prepare import run
 
-    run(sources, out, align, voices, texts, seed, workers)
+    run(sources, out, align, aligner, voices, texts, seed, workers)
 
 
 @app.command
@@ -212,6 +214,25 @@ def lm(
     from oration.commands.score.lm import run
 
     run(data, model, split, clips, out)
+
+
+@score.command
+def alignment(
+    data: Data,
+    /,
+    *,
+    aligners: Annotated[
+        UseAppendAction[tuple[Aligner, ...]], arg(name="aligner", help="Whose times; by default both.")
+    ] = (),
+    split: Split = "dev",
+    clips: Clips = 0,
+    mend: Annotated[bool, arg(help="Put back bytes that the recordings lost, as those of the TIMIT sample.")] = False,
+    out: Out = Path("out/score-alignment"),
+) -> None:
+    """How far word times found by forced alignment lie from those of the data."""
+    from oration.commands.score.alignment import run
+
+    run(data, aligners or ("pocketsphinx", "ctc"), split, clips, mend, out)
 
 
 app.command(score, name="score")

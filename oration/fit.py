@@ -37,6 +37,7 @@ def fit(recipe: Recipe, data: Path, out: Path, *, part: str | None = None, devic
     """
     clips = read_manifest(data)
     _claim(recipe, out)
+    _keep_ready(recipe, out)
     for number, stage in enumerate(recipe.training):
         done = out / "training" / f"{number}-{stage.part}" / "done.json"
         if done.is_file() or (part is not None and stage.part != part):
@@ -46,6 +47,15 @@ def fit(recipe: Recipe, data: Path, out: Path, *, part: str | None = None, devic
         _record(recipe, out)
         replace_file(done, json.dumps({"steps": stage.budget.steps}))
     return SpeechLM(recipe, out)
+
+
+def _keep_ready(recipe: Recipe, out: Path) -> None:
+    """Save what needs no training but came from elsewhere (a text LM's tokenizer), so that `out` needs nothing else."""
+    model = SpeechLM(recipe, out)
+    for name, config in recipe.parts().items():
+        if getattr(config, "ready", False) and not (out / f"{name}.safetensors").is_file():
+            if any(len(tensor.flatten()) for tensor in model.part(name).state_dict().values()):
+                model.save_part(name, out)
 
 
 def _claim(recipe: Recipe, out: Path) -> None:
@@ -98,7 +108,10 @@ def _material(model: SpeechLM, stage: Train, clips: list[Clip], split: str, cach
         raise BadInput(f"the data has no clips of the split 'train', only {splits}; prepare some")
     if mine:
         mine = [clip for clip, weight in zip(mine, stage.data.weights(mine), strict=True) if weight > 0]
-    return model.material(mine, model.needs(stage), cache, functools.partial(_track, split))
+    # A part that is trained on sound names the rate it works at, which need not be the vocoder's.
+    hears = "wave" in getattr(stage.feed, "streams", ())
+    rate = int(getattr(model.part(stage.part), "rate", model.rate)) if hears else None
+    return model.material(mine, model.needs(stage), cache, functools.partial(_track, split), rate)
 
 
 def _track(split: str, items: Iterable[int], title: str) -> Iterable[int]:

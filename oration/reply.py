@@ -127,11 +127,12 @@ def say(
     Raises:
         BadInput: a stream that a model needs is neither heard nor made before it.
     """
-    state, spoken, said = dict(heard), dict[str, Stream](), []
+    state, spoken, said, answering = dict(heard), dict[str, Stream](), [], False
     for link in links:
-        example = prepared(link, state, specs, seed)
-        prompt = _prompt(link, example, state)
-        limits = _limits(link, prompt, specs, seconds)
+        answering = answering or link.answers  # what an answer is made of does not begin with the question either
+        example = prepared(link, state, specs, seed, spoken)
+        prompt = _prompt(link, example, state, answering)
+        limits = _limits(link, prompt, specs, seconds, answering)
         model = parts[link.lm.name]
         known_specs = {**specs, **link.lm.specs(specs)}
         generator = link.lm.generator
@@ -141,7 +142,14 @@ def say(
             )[0]
         else:
             reply = generator.complete(
-                model, link.task, [prompt], known_specs, seeds=[seed], sampler=sampler, expose=link.lm.exposes
+                model,
+                link.task,
+                [prompt],
+                known_specs,
+                seeds=[seed],
+                sampler=sampler,
+                seconds=seconds,
+                expose=link.lm.exposes,
             )[0]
         said.append(reply)
         spoken = undone(link.task, spoken | {name: reply.example[name] for name in link.task.predict}, specs)
@@ -150,17 +158,24 @@ def say(
     return spoken, said
 
 
-def prepared(link: Link, state: Example, specs: Specs, seed: int) -> Example:
+def prepared(link: Link, state: Example, specs: Specs, seed: int, made: Collection[str] = ()) -> Example:
     """The streams after those operations of a task that can be done with what is there.
 
     What a task does for training alone (`learning`) is left out, and so is what would need the answer itself.
+
+    Args:
+        made: what earlier models said; an operation that would make it anew from the prompt is left out.
     """
     example, known = dict(state), dict(specs)
     rng = np.random.default_rng(seed)
     for operation in link.task.operations:
-        if not getattr(operation, "learning", False) and all(need in example for need in operation.needs):
-            example = operation(example, known, rng)
-        known |= operation.specs(known)
+        after = operation.specs(known)
+        if not getattr(operation, "learning", False) and not set(after) & set(made):
+            theirs = {need: need[len(USER) :] for need in operation.needs if need.startswith(USER)}
+            example |= {need: example[own] for need, own in theirs.items() if need not in example and own in example}
+            if all(need in example for need in operation.needs):
+                example = operation(example, known, rng)
+        known |= after
     for name in link.task.layout.streams:
         if name.startswith(USER) and name not in example and name[len(USER) :] in example:
             example[name] = example[name[len(USER) :]]
@@ -178,7 +193,7 @@ def undone(task: Task, example: Example, specs: Specs) -> Example:
     return example
 
 
-def _prompt(link: Link, example: Example, state: Example) -> Example:
+def _prompt(link: Link, example: Example, state: Example, answering: bool) -> Example:
     prompt = {name: example[name] for name in link.given if name in example}
     for name in link.given:
         if name not in prompt:
@@ -188,29 +203,36 @@ def _prompt(link: Link, example: Example, state: Example) -> Example:
                 f"task {link.task.name!r} of {link.lm.name!r} needs the stream {name!r}, but there are only "
                 f"{', '.join(sorted(state)) or 'none'}{hint}"
             )
-    if not link.answers:
+    if not answering:
         prompt |= {name: example[name] for name in link.task.predict if name in example}
     return prompt
 
 
-def _limits(link: Link, prompt: Example, specs: Specs, seconds: float) -> dict[str, Any]:
+def _limits(link: Link, prompt: Example, specs: Specs, seconds: float, answering: bool) -> dict[str, Any]:
     """How far one model goes: items of each stream, and steps for all of them."""
     known = link.lm.specs(specs)
     most = {name: math.ceil(seconds * per_second(name, known)) for name in link.task.predict}
-    rows = [set(names) for block in link.task.layout.blocks for names in block.holds().values()]
-    steps = max((sum(n for name, n in most.items() if name in names) for names in rows), default=0)
+    steps = _columns(link.task, most)
     if link.lm.context is not None:  # marks come on top; where not even the items fit, generation says so
-        held = max(sum(len(stream) for name, stream in prompt.items() if name in names) for names in rows)
+        held = _columns(link.task, {name: len(stream) for name, stream in prompt.items()})
         steps = max(steps, min(2 * sum(most.values()) + 64, link.lm.context - held - len(prompt) - 2))
     else:
         steps = 2 * sum(most.values()) + 64
-    least = {} if link.answers else {name: n for name, n in most.items() if _speaks(name, known)}
+    least = {} if answering else {name: n for name, n in most.items() if _speaks(name, known)}
     return {"steps": steps, "most": most, "least": least}
 
 
+def _columns(task: Task, items: Mapping[str, int]) -> int:
+    """Columns that so many items of each stream take: blocks follow one another, the rows of each go side by side."""
+    return sum(
+        max((sum(items.get(name, 0) for name in names) for names in block.holds().values()), default=0)
+        for block in task.layout.blocks
+    )
+
+
 def _speaks(name: str, specs: Mapping[str, Spec]) -> bool:
-    """Whether a stream lasts as long as the sound: it has a rate, or is the runs of one that has."""
-    return specs[name].rate is not None or name.endswith(".runs")
+    """Whether a stream lasts as long as the sound: it has a rate, or is the runs of one that has, or beside these."""
+    return specs[name].rate is not None or name.endswith((".runs", ".durations", ".f0"))
 
 
 def per_second(name: str, specs: Mapping[str, Spec]) -> float:

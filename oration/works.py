@@ -169,7 +169,7 @@ def voiced(clip: Clip, recipe: Recipe) -> Clip:
     return clip if known else replace(clip, speaker=table.names[len(clip.id) % len(table.names)])
 
 
-def check(recipe: Recipe, clips: Sequence[Clip], folder: Path, *, updates: int = 120, title: str = "") -> Works:
+def check(recipe: Recipe, clips: Sequence[Clip], folder: Path, *, updates: int = 240, title: str = "") -> Works:
     """Everything that "works" means, on clips in short pieces, some of them held out.
 
     Args:

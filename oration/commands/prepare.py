@@ -9,12 +9,20 @@ from pathlib import Path
 
 from oration.commands.console import console, table
 from oration.core import BadInput
+from oration.data.align import Kind
 from oration.data.manifest import Corpus
 from oration.data.prepare import prepare
 
 
 def run(
-    sources: tuple[Path, ...], out: Path, align: bool, voices: float, texts: tuple[Path, ...], seed: int, workers: int
+    sources: tuple[Path, ...],
+    out: Path,
+    align: bool,
+    aligner: Kind,
+    voices: float,
+    texts: tuple[Path, ...],
+    seed: int,
+    workers: int,
 ) -> None:
     """Prepare, then say what there is and what was left out.
 
@@ -29,6 +37,7 @@ def run(
         sources,
         out,
         align=align,
+        aligner=aligner,
         voices_hours=voices,
         texts=texts,
         seed=seed,

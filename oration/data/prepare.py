@@ -10,18 +10,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from io import FileIO
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from oration.audio.io import blocks
 from oration.core import BadInput
 from oration.core.files import reason, replace_file
-from oration.data.align import MODEL, Alignment, align_clip
+from oration.data.align import MODEL, Alignment, Kind, align_clip
+from oration.data.ctc_align import MODEL as CTC
 from oration.data.manifest import Clip, Corpus, clip_from, read_rows, row, write_manifest
 from oration.data.pool import in_order
 from oration.data.sources import read_source
 from oration.data.synthesize import VOICES, plain, sentences, synthesize
 
 T = TypeVar("T")
+Asked = bool | Literal["ctc"]
+"""Whether a clip is to be aligned; True is by pocketsphinx."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ def prepare(
     out: Path | str,
     *,
     align: bool = True,
+    aligner: Kind = "pocketsphinx",
     voices_hours: float = 0.0,
     voices: Sequence[str] = VOICES,
     texts: Sequence[Path | str] = (),
@@ -65,7 +69,8 @@ def prepare(
     was refused and why.
 
     Args:
-        align: find words and phones with pocketsphinx (English). Clips that bring phones keep theirs.
+        align: find words and phones (English). Clips that bring phones keep theirs.
+        aligner: who finds them.
         voices_hours: hours of flite's voices to add.
         texts: files with sentences for them (see `synthesize.sentences`); default: the sources' own train transcripts.
         seed: order of those sentences.
@@ -80,7 +85,7 @@ def prepare(
     except OSError as failure:
         raise reason(failure, out) from failure
     clips, refused = _collect(sources)
-    clips, found_refused, unaligned = _check(clips, out, align, workers, progress)
+    clips, found_refused, unaligned = _check(clips, out, aligner if align else None, workers, progress)
     refused += found_refused
     if voices_hours > 0:
         spoken = _texts(texts, clips, seed)
@@ -102,7 +107,7 @@ def prepare(
     report = asdict(done) | {
         "manifest": "manifest.jsonl",
         "corpora": corpus.counts(),
-        "aligner": MODEL if align else None,
+        "aligner": {"pocketsphinx": MODEL, "ctc": CTC}[aligner] if align else None,
     }
     replace_file(out / "report.json", json.dumps(report, indent=1, ensure_ascii=False).encode())
     return done
@@ -122,11 +127,13 @@ def _collect(sources: Sequence[Path | str]) -> tuple[list[Clip], list[tuple[str,
 
 
 def _check(
-    clips: list[Clip], out: Path, align: bool, workers: int, progress: bool
+    clips: list[Clip], out: Path, aligner: Kind | None, workers: int, progress: bool
 ) -> tuple[list[Clip], list[tuple[str, str]], list[tuple[str, str]]]:
     """The readable clips with their alignments, the unreadable ones, and the readable ones without alignment."""
     known = {_key(line["clip"], line["align"]): _checked(line) for line in _kept(out / "alignments.jsonl")}
-    wanted = {clip.id: align and bool(clip.text) and not clip.phones for clip in clips}
+    # What an older journal calls True is pocketsphinx.
+    asked: Asked = "ctc" if aligner == "ctc" else aligner is not None
+    wanted: dict[str, Asked] = {clip.id: asked if clip.text and not clip.phones else False for clip in clips}
     fields = {clip.id: row(clip, out) for clip in clips}
     missing = [clip for clip in clips if _key(fields[clip.id], wanted[clip.id]) not in known]
     answers: dict[str, Checked] = {}
@@ -150,17 +157,18 @@ def _check(
     return kept, refused, unaligned
 
 
-def examine(job: tuple[Clip, bool]) -> Checked:
+def examine(job: tuple[Clip, Asked]) -> Checked:
     """Decode a clip to its end; align it if asked. Runs in another process."""
     clip, aligning = job
     try:
         seconds = sum(block.seconds for block in blocks(clip.path, start=clip.start, stop=clip.stop))
     except BadInput as why:
         return Checked(0.0, Alignment(refused=str(why), unreadable=True))
-    return Checked(round(seconds, 9), align_clip(clip) if aligning else Alignment())
+    kind: Kind = "ctc" if aligning == "ctc" else "pocketsphinx"
+    return Checked(round(seconds, 9), align_clip(clip, kind) if aligning else Alignment())
 
 
-def _key(fields: dict[str, Any], aligning: bool) -> str:
+def _key(fields: dict[str, Any], aligning: Asked) -> str:
     """What an answer depends on: if the transcript or the place changes, the clip is read again."""
     parts = [fields.get(name) for name in ("id", "path", "text", "start", "stop", "duration_s")]
     return json.dumps([*parts, aligning, bool(fields.get("phones"))])

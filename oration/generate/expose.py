@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from oration.core import Example, Spec, Stream, collate
+from oration.core import PREDICT, Example, Spec, Stream, collate
 from oration.lms import LanguageModel, evaluating
 from oration.tasks import Task
 
@@ -26,14 +26,15 @@ def expose(
     made: list[Example] = []
     pads = [vocab.offset("pad") for vocab in lm.vocabs.values()]
     for example in examples:
-        batch = collate([task.place([example], specs, None, lm.vocabs)], pads).to(lm.first.device)
+        # As if they were predicted: that tells their items from a layout's own symbols in the same vocabulary.
+        batch = collate([task.layout.place([example], specs, streams, None, lm.vocabs)], pads).to(lm.first.device)
         with evaluating(lm):
             hidden = lm.hidden(batch)[0].float()
         found: Example = {}
         for stream in streams:
             for k, vocab in enumerate(lm.vocabs.values()):
                 first, last = vocab.ranges.get(stream, (0, 0))
-                inside = (batch.tokens[0, k] >= first) & (batch.tokens[0, k] < last)
+                inside = (batch.tokens[0, k] >= first) & (batch.tokens[0, k] < last) & (batch.role[0, k] == PREDICT)
                 if bool(inside.any()) or (first != last and f"{stream}.hidden" not in found):
                     found[f"{stream}.hidden"] = Stream.dense(hidden[inside].cpu().numpy(), example[stream].onsets)
         made.append(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -27,13 +27,15 @@ class Reply:
     """What came of one prompt."""
 
     example: Example
-    """The whole last turn: what was given, the prompt, and what the model added (without onsets: it knows none)."""
+    """The whole last turn: what was given, the prompt, and what the model added (onsets where the layout counts time)."""
     known: Mapping[str, int]
     """Predicted stream -> how many of its items are prompt."""
     stopped: Stopped
     """Why it ended: the model ended the turn, or a limit was reached."""
     steps: int
     """Columns after the prompt."""
+    hidden: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Exposed stream -> float32[T, D], for each item of it in `example` the body's vector that it was drawn from."""
 
     def new(self) -> Example:
         """The predicted streams without the prompt."""
@@ -47,6 +49,7 @@ class Limits:
     steps: int | None
     seconds: float | None
     least: Mapping[str, int]
+    most: Mapping[str, int] = field(default_factory=dict)
 
     def verify(self, task: Task, specs: Mapping[str, Spec]) -> None:
         """Raises BadInput where the limits say nothing or cannot be met."""
@@ -61,10 +64,11 @@ class Limits:
             raise BadInput(
                 f"seconds={seconds} says nothing to task {task.name!r}: none of {task.predict} has a rate; give steps"
             )
-        for name in self.least:
+        for name in (*self.least, *self.most):
             if name not in task.predict:
                 raise BadInput(
-                    f"least={self.least}: task {task.name!r} does not predict {name!r}; it predicts {task.predict}"
+                    f"least={self.least}, most={self.most}: task {task.name!r} does not predict {name!r}; "
+                    f"it predicts {task.predict}"
                 )
 
     def items(self, task: Task, specs: Mapping[str, Spec]) -> dict[str, int]:
@@ -86,6 +90,7 @@ class Voice:
         limits: Limits,
         seed: int,
         number: int,
+        expose: Mapping[str, int] | None = None,
     ) -> None:
         turns = [prompt] if isinstance(prompt, Mapping) else list(prompt)
         self.number, self.task, self.specs, self.vocabs, self.limits = number, task, specs, vocabs, limits
@@ -97,11 +102,19 @@ class Voice:
         self.cursor = Cursor(task.layout, specs, vocabs)
         self.steps = 0
         self.stopped: Stopped | None = None
+        self._expose = dict(expose or {})
+        self.hidden: dict[str, list[np.ndarray]] = {name: [] for name in self._expose}
+        """Exposed stream -> the vector that each of its items came from, float32[D]."""
         self._until = limits.items(task, specs)
         self._before = len(turns) - 1
         self.prefix: list[Cells] = []
         """The columns that the prompt decides."""
+        self.began = 0
+        """The columns of them that belong to earlier turns."""
+        self.came: list[list[str]] = []
+        """Exposed streams of which each column so far holds an item."""
         for turn in range(len(turns)):
+            self.began = len(self.prefix)
             while len(self.cursor.turns) <= turn or not self.cursor.turn_done:
                 cells = self.given() if turn == self._before else self.cursor.given(turns[turn])
                 if len(cells) < len(vocabs):
@@ -143,10 +156,19 @@ class Voice:
     def open(self, row: str) -> tuple[tuple[int, int], ...]:
         """The tokens that may be drawn in a row, as (first, one past the last); no end before its time."""
         ranges, blocks = self.cursor.ranges()[row], self.cursor.allowed()[row]
-        if not self.limits.least:
+        if not self.limits.least and not self.limits.most:
             return tuple(ranges)
-        kept = tuple(r for r, block in zip(ranges, blocks, strict=True) if not self._early(block, blocks))
+        kept = tuple(
+            r
+            for r, block in zip(ranges, blocks, strict=True)
+            if not self._early(block, blocks) and not self._enough(block)
+        )
         return kept or tuple(ranges)
+
+    def _enough(self, block: str) -> bool:
+        """Whether this symbol belongs to a stream, or goes on with one, that has all the items it may have."""
+        most = self.limits.most.get(block.removeprefix("@"))
+        return most is not None and self.added(block.removeprefix("@")) >= most
 
     def _early(self, block: str, blocks: Sequence[str]) -> bool:
         """Whether drawing this symbol would end a stream that is to go on."""
@@ -178,7 +200,10 @@ class Voice:
 
     def _feed(self, cells: Cells) -> list[tuple[str, Any]]:
         dense = {self.vocabs[row].name(token)[0]: v for row, (token, v) in cells.items() if v is not None}
-        return self.cursor.feed([cells[row][0] for row in self.vocabs], dense)
+        items = self.cursor.feed([cells[row][0] for row in self.vocabs], dense)
+        if self.hidden:
+            self.came.append([name for name, _ in items if name in self.hidden])
+        return items
 
     def grid(self) -> Grid:
         """The prompt's columns."""
@@ -200,11 +225,24 @@ class Voice:
         """What has come so far."""
         turns, example = self.cursor.turns[self._before :], dict(self.example)
         for name, known in self.known.items():
-            prompt = self.example[name].ids if name in self.example else np.zeros(0, np.int64)
-            added = turns[0][name][known:] if turns else []
-            example[name] = Stream(np.concatenate((prompt, np.array(added, np.int64))))
-        return Reply(example, self.known, self.stopped or "steps", self.steps)
+            added, width = turns[0][name][known:] if turns else [], self.specs[name].dim
+            prompt = self.example.get(name)
+            if width:
+                values = np.zeros((0, width)) if prompt is None or prompt.values is None else prompt.values
+                example[name] = Stream.dense(np.concatenate((values, np.array(added).reshape(-1, width))))
+            else:
+                ids = np.zeros(0, np.int64) if prompt is None else prompt.ids
+                example[name] = Stream(np.concatenate((ids, np.array(added, np.int64))), self._onsets(name, prompt))
+        hidden = {n: np.array(at, np.float32).reshape(len(at), self._expose[n]) for n, at in self.hidden.items()}
+        return Reply(example, self.known, self.stopped or "steps", self.steps, hidden)
+
+    def _onsets(self, name: str, prompt: Stream | None) -> np.ndarray | None:
+        """When the items of an irregular stream begin, where the layout counts time."""
+        onsets = None if self.specs[name].rate is not None else self.cursor.onsets(name)
+        if onsets is not None and prompt is not None and prompt.onsets is not None:
+            onsets = np.maximum.accumulate(np.concatenate((prompt.onsets, onsets[len(prompt) :])))
+        return onsets
 
 
 def _streams(block: Any) -> set[str]:
-    return {name for names in block.rows().values() for name in names}
+    return {name for names in block.holds().values() for name in names}

@@ -142,18 +142,18 @@ class Chunk:
         return Slices(arm, start, stop, owner, item)
 
     def walk(self, arms: tuple[str, ...], marked: bool, specs: Specs) -> ArmWalk:
-        now, until, room = arms[0], 0, 0
+        now, until, room, long = arms[0], 0, 0, ticks(self.seconds)
         for chunk in count(1):
             for arm in arms:
                 on = (switch(arm), END) if arm == arms[0] else (switch(arm),)
                 came = now
                 while came == now:
-                    came = yield Draw((now, *on) if room else on, (now,), until=until)
+                    came = yield Draw((now, *on) if room else on, (now,), until=until, since=until - long)
                     room -= 1
                 if came == END:
                     return
-                now, until = arm, ticks(self.seconds) * chunk
-                room = _held(specs[arm], until - ticks(self.seconds), until)
+                now, until = arm, long * chunk
+                room = _held(specs[arm], until - long, until)
 
     def enders(self, arms: tuple[str, ...], slices: int) -> tuple[str, ...]:
         return arms[-1:] if slices else arms[:1]

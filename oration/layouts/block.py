@@ -54,6 +54,8 @@ class Run:
     """The stream whose prediction these cells are. None: they follow from the layout, so they are always given."""
     items: np.ndarray = field(default_factory=lambda: NOTHING)
     """int64[N], rising: item of the owner; a stream of n items ends with item n. Not read without an owner."""
+    ends: bool = False
+    """Whether these cells are the owner's end, even if they are written with a symbol of its own."""
 
 
 class Draw(NamedTuple):
@@ -67,6 +69,12 @@ class Draw(NamedTuple):
     """The only symbol, where the layout fixes it."""
     until: int | None = None
     """The tick at which the owner's turn is over, where the layout counts time."""
+    since: int | None = None
+    """The tick at which it began."""
+    stop: int | None = None
+    """The symbol that ends the block once every row holds it in one column. The walk is then sent `end` for each."""
+    lapses: bool = False
+    """Whether the row may stay absent, here and from here on, where its stream is over. A model never draws that."""
 
 
 Walk = Generator[dict[str, Draw], dict[str, str], None]
@@ -77,7 +85,7 @@ Walk = Generator[dict[str, Draw], dict[str, str], None]
 class Block(Protocol):
     """A frozen dataclass with these four methods. Nothing is registered; a layout takes whatever keeps the promise."""
 
-    def rows(self) -> dict[str, tuple[str, ...]]:
+    def holds(self) -> dict[str, tuple[str, ...]]:
         """Row -> the streams it holds, then the marks beyond `pad` and `end` that this block writes there."""
         ...
 
@@ -94,11 +102,16 @@ class Block(Protocol):
         ...
 
 
+def endless(block: Block) -> bool:
+    """Whether a block never ends by itself."""
+    return bool(getattr(block, "endless", False))
+
+
 def streams_of(block: Block) -> tuple[str, ...]:
     """The streams that a block carries, fixed symbols left out."""
     if getattr(block, "fixed", False):
         return ()
-    return tuple(name for names in block.rows().values() for name in names if is_stream(name))
+    return tuple(name for names in block.holds().values() for name in names if is_stream(name))
 
 
 def distinct(names: tuple[str, ...], where: str) -> None:

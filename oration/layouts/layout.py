@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from oration.core import ABSENT, GIVEN, PREDICT, BadInput, Dense, Example, Grid, Specs, Vocab
-from oration.layouts.block import PAD, Block, Run, distinct, streams_of
+from oration.layouts.block import PAD, Block, Run, distinct, endless, streams_of
 from oration.layouts.cursor import Cursor
 from oration.layouts.rows import rows_of
 
@@ -22,11 +22,22 @@ class Layout:
 
     def __post_init__(self) -> None:
         distinct(self.streams, "a layout")
+        for block, after in zip(self.blocks, self.blocks[1:], strict=False):
+            if endless(block):
+                raise BadInput(
+                    f"a {type(block).__name__} that never ends is followed by a {type(after).__name__}, which would "
+                    "never begin; put it last, or let it end"
+                )
 
     @property
     def streams(self) -> tuple[str, ...]:
         """The streams it carries, fixed symbols left out."""
         return tuple(name for block in self.blocks for name in streams_of(block))
+
+    @property
+    def endless(self) -> bool:
+        """Whether only a limit ends a turn; then it is the only turn."""
+        return bool(self.blocks) and endless(self.blocks[-1])
 
     def place(
         self,
@@ -85,10 +96,14 @@ class Layout:
         vectors = {name: dict(zip(d.steps.tolist(), d.values, strict=True)) for name, d in grid.dense.items()}
         for step, column in enumerate(grid.tokens.T.tolist()):
             cursor.feed(column, {name: at[step] for name, at in vectors.items() if step in at})
-        return cursor.turns
+        return cursor.turns or [{name: [] for name in self.streams}] * self.endless
 
     def _verify(self, turns: Sequence[Example], specs: Specs, asked: tuple[str, ...]) -> None:
         streams = self.streams
+        if self.endless and len(turns) > 1:
+            raise BadInput(
+                f"a layout that never ends holds one turn, but got {len(turns)}; make them one example, or let it end"
+            )
         for name in asked:
             if name not in streams:
                 raise BadInput(f"{name!r} cannot be predicted: this layout has {streams}; ask for one of them")

@@ -28,7 +28,7 @@ class Line:
     def __post_init__(self) -> None:
         distinct((self.stream,), "a Line")
 
-    def rows(self) -> dict[str, tuple[str, ...]]:
+    def holds(self) -> dict[str, tuple[str, ...]]:
         return {self.row: (self.stream,)}
 
     def schedule(self, example: Example, specs: Specs) -> list[Run]:
@@ -58,20 +58,26 @@ class Say:
     >>> specs = {"text": Spec(9), "speech": Spec(3)}
     >>> print(picture(layout, {"speech": Stream(np.arange(2)), "text": Stream(np.arange(1))}, specs))
     main | =5 =6 speech0 speech1 speech] =7 text0 text]
+
+    A stream that nothing gives, such as `task`, needs a size: `Say((2,), stream="task", size=8)`.
     """
 
     ids: tuple[int, ...]
     stream: str = "text"
     """Whose symbols they are."""
     row: str = "main"
+    size: int | None = None
+    """Symbols of a stream that nothing else gives."""
     fixed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         distinct((self.stream,), "a Say")
+        if self.size is not None and max(self.ids, default=0) >= self.size:
+            raise BadInput(f"Say{self.ids} writes symbols outside its size of {self.size}; make it larger")
         if not self.ids or min(self.ids) < 0:
             raise BadInput(f"Say({self.ids}) needs at least one symbol, and none below 0")
 
-    def rows(self) -> dict[str, tuple[str, ...]]:
+    def holds(self) -> dict[str, tuple[str, ...]]:
         return {self.row: (self.stream,)}
 
     def schedule(self, example: Example, specs: Specs) -> list[Run]:
@@ -86,7 +92,14 @@ class Say:
     def lag(self, specs: Specs) -> dict[str, float | None]:
         return {}
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The streams that need no spec, and how many symbols they have."""
+        return {} if self.size is None else {self.stream: self.size}
+
     def _verify(self, specs: Specs) -> None:
+        if self.size is not None and self.stream not in specs:
+            return
         spec = specs[self.stream]
         if spec.dim or max(self.ids) >= spec.size:
             raise BadInput(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from oration.core import BadInput, Specs, Vocab
+from oration.core import BadInput, Spec, Specs, Vocab
 from oration.layouts.block import END, PAD, is_stream
 
 if TYPE_CHECKING:
@@ -25,14 +25,22 @@ def vocabs(layouts: Iterable[Layout], specs: Specs) -> dict[str, Vocab]:
 (']units', 1)))}
 
     Raises:
-        BadInput: a stream without a spec.
+        BadInput: a stream without a spec, or with two sizes.
     """
     rows: dict[str, dict[str, None]] = {}
+    fixed: dict[str, int] = {}
     for layout in layouts:
         for block in layout.blocks:
-            for row, names in block.rows().items():
+            for row, names in block.holds().items():
                 rows.setdefault(row, {}).update(dict.fromkeys(names))
-    return {row: Vocab(_blocks(row, tuple(found), specs)) for row, found in rows.items()}
+            for name, size in getattr(block, "sizes", {}).items():
+                if fixed.setdefault(name, size) != size:
+                    raise BadInput(
+                        f"Say writes {name!r} as one of {size} symbols here and as one of {fixed[name]} there; give "
+                        "both one size"
+                    )
+    known = {name: Spec(size) for name, size in fixed.items()} | dict(specs)
+    return {row: Vocab(_blocks(row, tuple(found), known)) for row, found in rows.items()}
 
 
 def rows_of(layout: Layout, specs: Specs, vocabs_: Mapping[str, Vocab] | None) -> dict[str, Vocab]:

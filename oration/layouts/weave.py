@@ -46,7 +46,7 @@ class Weave:
         """Whether slices have marks."""
         return self.by.marked if self.marks is None else self.marks
 
-    def rows(self) -> dict[str, tuple[str, ...]]:
+    def holds(self) -> dict[str, tuple[str, ...]]:
         switches = tuple(map(switch, self.arms)) if self.marked else ()
         return {self.row: (*self.arms, *switches, *(map(close, self.arms) if self.by.closes else ()))}
 

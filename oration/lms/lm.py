@@ -15,9 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from oration.core import BadInput, Batch, DenseBatch, Spec, Vocab
-from oration.lms.bodies import Body
-from oration.lms.heads import Head, Rows, key
+from oration.lms.bodies import Body, Fusion
+from oration.lms.heads import Head, Rows, inlet, key
+from oration.lms.quick import quick
 from oration.lms.start import Fresh, Start
+from oration.nn.linear import Weights
 
 
 class TaskLike(Protocol):
@@ -25,6 +27,9 @@ class TaskLike(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def predict(self) -> tuple[str, ...]: ...
 
     def specs(self, given: Mapping[str, Spec]) -> dict[str, Spec]: ...
 
@@ -46,6 +51,8 @@ class LM:
     """How it generates (`oration.generate`); None: step by step, the one way of a causal body."""
     exposes: tuple[str, ...] = ()
     """Streams whose items give the vector they were drawn from to later parts, as `<stream>.hidden`."""
+    fusion: Fusion | None = None
+    """How rows that are heard join those that are said; None: early, every row is summed at the input."""
 
     def __post_init__(self) -> None:
         if not self.tasks:
@@ -79,9 +86,27 @@ class LM:
         """The model with its starting weights. `specs`: of the tokenizers' streams."""
         vocabs, known = self.vocabs(specs), self.specs(specs)
         streams = {name for vocab in vocabs.values() for name, _ in vocab.blocks}
-        model = LanguageModel(self, vocabs, {name: known[name].dim for name in sorted(streams & set(known))})
-        self.start.apply(model)
+        model = self._kind()(self, vocabs, {name: known[name].dim for name in sorted(streams & set(known))})
+        if not any(parameter.is_meta for parameter in model.parameters()):  # weightless: only its sizes are asked for
+            self.start.apply(model)
         return model
+
+    def _kind(self) -> type[LanguageModel]:
+        """What this head and body make: a model that goes step by step, or one that makes whole grids."""
+        from oration.lms.channels import ChannelModel
+        from oration.lms.ctc import Ctc, CtcModel
+        from oration.lms.flow_infill import FlowInfillModel, Velocity
+        from oration.lms.fusion import FusedModel
+        from oration.lms.infill import InfillModel
+
+        for head, model in ((Ctc, CtcModel), (Velocity, FlowInfillModel)):
+            if isinstance(self.head, head):
+                return model
+        if hasattr(self.body, "channels"):
+            return ChannelModel
+        if self.fusion is not None and self.fusion.where != "early":
+            return FusedModel
+        return LanguageModel if getattr(self.body, "causal", True) else InfillModel
 
     def pinned(self) -> LM:
         """What a checkpoint records: a model that builds without the files it once started from."""
@@ -154,14 +179,18 @@ class LanguageModel(nn.Module):
                 f"set context={limit} or less"
             )
         self.embeddings = nn.ModuleDict({key(row): nn.Embedding(v.size, self.dim) for row, v in vocabs.items()})
-        self.values = nn.ModuleDict({key(name): nn.Linear(d, self.dim) for name, d in widths.items() if d})
+        self.values = nn.ModuleDict({key(n): inlet(config.head, n, d, self.dim) for n, d in widths.items() if d})
         self.first = nn.Parameter(torch.randn(self.dim) * 0.02)
         for row, vocab in vocabs.items():
             weight: Any = self.embeddings[key(row)].weight
             nn.init.normal_(weight, std=0.02)
             with torch.no_grad():
                 weight[vocab.offset("pad")] = 0
-        self.head = config.head.build(self.dim, self.vocabs, self.embeddings)
+        dense = ({name: d for name, d in widths.items() if d},) if getattr(config.head, "continuous", False) else ()
+        self.head: Any = config.head.build(self.dim, self.vocabs, self.embeddings, *dense)
+        self._find_dense(widths)
+
+    def _find_dense(self, widths: Mapping[str, int]) -> None:
         self._dense = {
             name: [(k, *v.ranges[name]) for k, v in enumerate(self.vocabs.values()) if name in v.ranges]
             for name, width in widths.items()
@@ -180,9 +209,13 @@ class LanguageModel(nn.Module):
         """Batch -> float[B, S, D]: the body's vectors, from which the head makes the logits of the same step."""
         self._check(batch)
         x = self.columns(batch.tokens, batch.dense)
-        x = torch.cat((self.first.expand(x.shape[0], min(1, x.shape[1]), -1), x[:, :-1]), 1)
-        x = torch.where((batch.position == 0)[..., None], self.first, x)
-        return self.body(x, batch.position, batch.segment)
+        x = torch.cat((self.begin(x.shape[0])[:, : x.shape[1]], x[:, :-1]), 1)
+        begins = (batch.position == 0).view(*batch.position.shape, *[1] * (x.ndim - 2))
+        return self.body(torch.where(begins, self.begin(1), x), batch.position, batch.segment)
+
+    def begin(self, n: int) -> Tensor:
+        """float[n, 1, D]: the vector before the first column of each sequence."""
+        return self.first.expand(n, 1, -1)
 
     def columns(self, tokens: Tensor, dense: Mapping[str, DenseBatch]) -> Tensor:
         """long[B, K, S] -> float[B, S, D]: every column as one vector, the sum over its rows and its dense streams."""
@@ -213,18 +246,26 @@ class LanguageModel(nn.Module):
 
         On a fresh state they begin the sequences; on a used one they follow what was fed.
         """
+        h, lengths = self._fed(state, batch)
+        return h[torch.arange(h.shape[0], device=h.device), lengths - 1]
+
+    def follow(self, state: State, batch: Batch) -> Tensor:
+        """As `prefill` -> float[n, S, D], the hidden vectors of the step after each; of a fresh state, step 0 first."""
+        return self._fed(state, batch)[0]
+
+    def _fed(self, state: State, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The hidden vectors after each step, and long[n], how many of them are true."""
         self._check(batch, plain=True)
         x, lengths = self.columns(batch.tokens, batch.dense), (batch.segment >= 0).sum(1)
         began = state.past.length > 0
         if not bool(began.all()):
             if bool(began.any()):
                 raise BadInput("prefill begins all sequences of a state or none; some of these were already begun")
-            x, lengths = torch.cat((self.first.expand(x.shape[0], 1, -1), x), 1), lengths + 1
+            x, lengths = torch.cat((self.begin(x.shape[0]), x), 1), lengths + 1
         elif bool((lengths == 0).any()):
             raise BadInput("a grid without steps cannot follow what was fed; leave that sequence out")
         state.take(x.shape[1])
-        h = self.body.extend(x, state.past, x.shape[1] - lengths)
-        return h[torch.arange(h.shape[0], device=h.device), lengths - 1]
+        return self.body.extend(x, state.past, x.shape[1] - lengths), lengths
 
     def advance(self, state: State, column: Tensor | None, dense: Mapping[str, Tensor] | None = None) -> Tensor:
         """Feed one column, long[n, K] -> float[n, D], the hidden vector of the step to come. None: the first step.
@@ -234,7 +275,7 @@ class LanguageModel(nn.Module):
                 none there are ignored.
         """
         if column is None:
-            x = self.first.expand(state.past.length.shape[0], 1, -1)
+            x = self.begin(state.past.length.shape[0])
         else:
             x = self.columns(column[:, :, None], self._dense_of(column, dense or {}))
         state.take(1)
@@ -247,6 +288,16 @@ class LanguageModel(nn.Module):
         """
         drawn = self.head.begin(self.advance(state, column, dense))
         return {row: drawn.logits(row) for row in self.rows}
+
+    def fast(self, weights: Weights = "fp32") -> LanguageModel:
+        """The same model for inference: linear layers laid out for speed, or in fewer bits (see `oration.nn.linear`).
+
+        It shares its other weights with this one, which goes on as it was; after training, ask anew.
+
+        Raises:
+            BadInput: another precision.
+        """
+        return quick(self, weights)
 
     def check_vocabs(self, saved: Mapping[str, Vocab]) -> None:
         """Compare with the vocabularies a checkpoint was written with.
@@ -265,14 +316,14 @@ class LanguageModel(nn.Module):
     def _dense_of(self, column: Tensor, dense: Mapping[str, Tensor]) -> dict[str, DenseBatch]:
         found = {}
         for name, places in self._dense.items():
-            inside = sum((column[:, k] >= first) & (column[:, k] < last) for k, first, last in places)
-            at = torch.as_tensor(inside).nonzero()[:, 0]
+            inside = torch.stack([(column[:, k] >= first) & (column[:, k] < last) for k, first, last in places])
+            which, at = inside.nonzero(as_tuple=True)
             if not len(at):
                 continue
             if name not in dense:
                 raise BadInput(f"a column holds an item of {name!r} but no vector for it; pass dense={{{name!r}: ...}}")
-            zero = torch.zeros_like(at)
-            found[name] = DenseBatch(at, zero, zero, dense[name][at])
+            row = torch.tensor([k for k, _, _ in places], device=at.device)[which]
+            found[name] = DenseBatch(at, row, torch.zeros_like(at), dense[name][at])
         return found
 
     def _check(self, batch: Batch, *, plain: bool = False) -> None:

@@ -104,10 +104,13 @@ class FromText:
         ]
 
     def _grow(self, model: LanguageModel, inward: Tensor, outward: Tensor) -> None:
-        tied = getattr(model.config.head, "tied", False)
+        head = model.config.head
+        tied = getattr(getattr(head, "symbols", head), "tied", False)
         for row, vocab in model.vocabs.items():
-            weights = [(model.embeddings[key(row)].weight, inward), (model.head.weight(row), outward)]
-            for weight, source in weights[: 1 if tied else 2]:
+            weights: list[tuple[Any, Tensor]] = [(model.embeddings[key(row)].weight, inward)]
+            if not tied and row in model.head.rows:
+                weights.append((self._outward(model, row), outward))
+            for weight, source in weights:
                 nn.init.normal_(weight, std=float(source.std()))
                 for place, stream, first, last in self._places(model):
                     if last - first > len(source):
@@ -119,6 +122,15 @@ class FromText:
                         weight[first:last] = source[: last - first]
             embedding: Any = model.embeddings[key(row)]
             embedding.weight[vocab.offset("pad")] = 0
+
+    def _outward(self, model: LanguageModel, row: str) -> nn.Parameter:
+        weight: nn.Parameter = model.head.weight(row)
+        if any(place == row for place, *_ in self._places(model)) and weight.shape[1] != model.dim:
+            raise BadInput(
+                f"the text in row {row!r} is predicted by a depth Transformer, which cannot take a text LM's logits; "
+                f"name the row in the head's `independent`, or start without these streams (streams={self.streams})"
+            )
+        return weight
 
     def _reference(self, text: Any, symbols: Tensor) -> tuple[Tensor, Tensor]:
         """A few symbols and what the text LM expects after each: long[S], float[S, V]."""

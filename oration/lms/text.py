@@ -7,15 +7,60 @@ from __future__ import annotations
 
 import inspect
 import json
-from dataclasses import dataclass, replace
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from oration.core import BadInput, optional
-from oration.lms.bodies import Transformer
+from oration.lms.families import shrunk
+from oration.lms.text_cache import TextPast
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lora:
+    """Low-rank changes beside frozen weights (Hu et al. 2021, arXiv:2106.09685), through peft."""
+
+    rank: int = 8
+    alpha: float = 16.0
+    """The change is scaled by alpha / rank."""
+    dropout: float = 0.0
+    targets: tuple[str, ...] = ()
+    """Names of the layers changed, such as `q_proj`; empty: those peft knows for the family (queries and values)."""
+
+    def add(self, decoder: nn.Module) -> None:
+        """Put them into a decoder, and freeze everything else.
+
+        Raises:
+            BadInput: peft knows no layers of this family, or no layer has these names.
+        """
+        peft = optional("peft", "train", "a body trained by LoRA")
+        settings = peft.LoraConfig(
+            r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=[*self.targets] or None
+        )
+        try:
+            peft.inject_adapter_in_model(settings, decoder)
+        except ValueError as wrong:
+            raise BadInput(
+                f"LoRA with targets={self.targets} does not fit {type(decoder).__name__} "
+                f"({str(wrong).splitlines()[0][:160]}); name some of its linear layers as targets"
+            ) from wrong
+
+
+def merge(module: nn.Module) -> None:
+    """Put plain layers in the place of those with low-rank changes, which they then include. For use, not training."""
+    for name, child in module.named_children():
+        if hasattr(child, "get_delta_weight"):
+            layer: Any = child
+            plain = deepcopy(layer.base_layer)
+            changes = sum(layer.get_delta_weight(adapter) for adapter in layer.active_adapters)
+            plain.weight = nn.Parameter(plain.weight + changes, requires_grad=False)
+            setattr(module, name, plain)
+        else:
+            merge(child)
 
 
 @dataclass(frozen=True)
@@ -25,12 +70,17 @@ class TextBody:
     folder: str
     """In transformers' format (config.json, *.safetensors); read by `build` only while `config` is None."""
     config: str | None = None
-    """The text of config.json, so that a checkpoint does not need the folder; `pinned` fills it in."""
+    """The text of config.json (see `families`), so that no folder is needed to build; `pinned` fills it in."""
+    trained: Literal["full", "frozen", "lora"] = "full"
+    """What of the decoder training changes. Embeddings, heads and the start vector are the speech LM's, and learn."""
+    lora: Lora = field(default_factory=Lora)
 
-    @classmethod
-    def tiny(cls) -> Transformer:
-        """Small enough for tests: another body, since a text LM has the size it has."""
-        return Transformer.tiny()
+    def tiny(self: TextBody | None = None) -> TextBody:
+        """Small enough for tests: of the same family, where that is known; random weights."""
+        if self is None:
+            return TextBody("tiny-llama", shrunk(None))
+        known = self.config or (read_config(self.folder) if (Path(self.folder) / "config.json").is_file() else None)
+        return replace(self, config=shrunk(known), lora=replace(self.lora, rank=2))
 
     def pinned(self) -> TextBody:
         """The same body, independent of the folder: what a checkpoint records."""
@@ -47,12 +97,13 @@ class TextBody:
         kind = fields.pop("model_type", None)
         try:
             config = auto.AutoConfig.for_model(kind, **fields)
-            return TextBodyModel(auto.AutoModel.from_config(config, dtype=torch.float32), self.folder)
+            decoder = auto.AutoModel.from_config(config, dtype=torch.float32)
         except ValueError as wrong:
             raise BadInput(
                 f"the text LM in {self.folder} is of the kind {kind!r}, which this version of transformers cannot "
                 f"build ({str(wrong).splitlines()[0][:120]}); take another text LM or upgrade transformers"
             ) from wrong
+        return TextBodyModel(self, decoder)
 
 
 def read_config(folder: str) -> str:
@@ -74,28 +125,14 @@ def read_config(folder: str) -> str:
         ) from wrong
 
 
-class TextPast:
-    """Keys and values of a transformers model for `n` sequences, each at its own position."""
-
-    def __init__(self, cache: Any, held: Tensor, length: Tensor) -> None:
-        self.cache, self.held, self.length = cache, held, length
-        # held, long[n, T]: the position each place of the cache holds; -1 was padding, and nothing looks there.
-
-    def select(self, index: Tensor) -> TextPast:
-        """The same past for the sequences `index`."""
-        cache = type(self.cache)()
-        for number, layer in enumerate(self.cache.layers):
-            if layer.is_initialized:
-                cache.update(layer.keys[index], layer.values[index], number)
-        return TextPast(cache, self.held[index], self.length[index])
-
-
 class TextBodyModel(nn.Module):
     """`TextBody`, built."""
 
-    def __init__(self, decoder: nn.Module, folder: str) -> None:
+    causal = True
+
+    def __init__(self, body: TextBody, decoder: nn.Module) -> None:
         super().__init__()
-        self.folder = folder
+        self.folder, self._trained, self._lora = body.folder, body.trained, body.lora
         self.dim: int = 0
         self.context: int | None = getattr(decoder.config, "max_position_embeddings", None)
         """Most positions it knows."""
@@ -120,6 +157,10 @@ class TextBodyModel(nn.Module):
         if isinstance(table, nn.Embedding):
             self.dim = table.embedding_dim
             decoder.set_input_embeddings(nn.Identity())
+        if self._trained == "lora":
+            self._lora.add(decoder)
+        elif self._trained == "frozen":
+            decoder.requires_grad_(False)
         self.decoder = decoder
 
     def forward(self, x: Tensor, position: Tensor, segment: Tensor) -> Tensor:
@@ -140,9 +181,7 @@ class TextBodyModel(nn.Module):
 
     def past(self, n: int, capacity: int) -> TextPast:
         """An empty past; it grows as it is fed."""
-        cache = optional("transformers", "train", "a text language model's body").DynamicCache()
-        none = torch.zeros(n, 0, dtype=torch.long, device=next(self.parameters()).device)
-        return TextPast(cache, none, none.new_zeros(n))
+        return TextPast.empty(n, next(self.parameters()).device)
 
     def extend(self, x: Tensor, past: TextPast, padding: Tensor | None = None) -> Tensor:
         """float[n, S, D] after the past -> float[n, S, D]; see `BodyModel`."""

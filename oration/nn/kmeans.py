@@ -25,6 +25,20 @@ def nearest(x: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor]:
     return distance, choice
 
 
+def residual(x: Tensor, codebooks: Tensor) -> tuple[Tensor, Tensor]:
+    """float[N, D] and float[L, K, D] -> (codewords long[L, N], squared distances float[L, N] left after each level).
+
+    Each level says what those before it left over.
+    """
+    choices, distances = [], []
+    for centroids in codebooks:
+        distance, choice = nearest(x, centroids)
+        x = x - centroids[choice]
+        choices.append(choice)
+        distances.append(distance)
+    return torch.stack(choices), torch.stack(distances)
+
+
 def spread_out(x: Tensor, clusters: int) -> Tensor:
     """`clusters` frames of float[N, D], each drawn by its squared distance to those drawn before (k-means++)."""
     chosen = x.new_empty(clusters, x.shape[1])

@@ -1,13 +1,39 @@
-"""A pre-norm Transformer: RMSNorm, rotary positions, gated MLP, key-value cache. Layers only; knows no speech.
+"""A pre-norm Transformer: norms, attention, MLP, positions, key-value cache. Layers only; knows no speech.
 
-Every size is a constructor argument; the defaults are those of LLaMA (Touvron et al. 2023, arXiv:2302.13971).
+Every size and kind is a constructor argument; the defaults are those of LLaMA (Touvron et al. 2023, arXiv:2302.13971):
+RMSNorm, rotary positions, SwiGLU, no biases.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from oration.nn.positions import Learned, Rotary, Sine, rotate
+
+Positions = Literal["rotary", "rotary_interleaved", "sine", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """What the layers of a Transformer are made of."""
+
+    norm: Literal["rms", "layer"] = "rms"
+    norm_eps: float = 1e-6
+    norm_bias: bool = True
+    """Of a layer norm; an RMS norm has none."""
+    mlp: Literal["swiglu", "geglu", "gelu", "gelu_tanh", "relu"] = "swiglu"
+    mlp_bias: bool = False
+    out_bias: bool = False
+    """In the projection behind the attention; the one before it is the Transformer's `bias`."""
+    head_width: int | None = None
+    """Width of a head; None: dim / heads."""
+    condition: int = 0
+    """Width of a vector that scales and shifts every norm (AdaLN: VALL-E's level, the time of a flow); 0: none."""
 
 
 class Cache:
@@ -51,94 +77,149 @@ class Cache:
         return new
 
 
-class Rotary(nn.Module):
-    """Rotary positions (Su et al. 2021, arXiv:2104.09864), halves rotated against each other as in LLaMA."""
+class AdaptiveNorm(nn.Module):
+    """A norm whose scale and shift come from a condition, at first none (Wang et al. 2023, arXiv:2301.02111, 4.2.2)."""
 
-    def __init__(self, width: int, base: float = 10_000.0) -> None:
+    def __init__(self, norm: nn.Module, dim: int, condition: int) -> None:
         super().__init__()
-        # Angles are formed in float64: after two hours at 50 Hz a float32 angle is off by 0.02 rad.
-        self.frequency: Tensor
-        frequency = base ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
-        self.register_buffer("frequency", frequency, persistent=False)
+        self.norm, self.project = norm, nn.Linear(condition, 2 * dim)
 
-    def forward(self, position: Tensor) -> tuple[Tensor, Tensor]:
-        """long[B, S] -> cosine and sine, float[B, 1, S, width]."""
-        angle = position[:, None, :, None].double() * self.frequency.double()
-        angle = torch.cat((angle, angle), -1)
-        return angle.cos().float(), angle.sin().float()
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """float[B, S, D] under float[B, S or 1, C]."""
+        scale, shift = self.project(condition).chunk(2, -1)
+        return self.norm(x) * (1 + scale) + shift
 
 
-def rotate(x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
-    """Apply `Rotary`'s output to queries or keys, float[B, H, S, width]."""
-    cosine, sine = (t.to(x.dtype) for t in turn)
-    first, second = x.chunk(2, -1)
-    return x * cosine + torch.cat((-second, first), -1) * sine
+def norm_of(dim: int, layer: Layer) -> nn.Module:
+    """The norm that `layer` asks for."""
+    norm: nn.Module
+    if layer.norm == "rms":
+        norm = nn.RMSNorm(dim, eps=layer.norm_eps)
+    else:
+        norm = nn.LayerNorm(dim, eps=layer.norm_eps, bias=layer.norm_bias)
+    return AdaptiveNorm(norm, dim, layer.condition) if layer.condition else norm
+
+
+def _normed(norm: nn.Module, x: Tensor, condition: Tensor | None) -> Tensor:
+    return norm(x) if condition is None else norm(x, condition)
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """Where the steps of one call stand and look."""
+
+    turn: tuple[Tensor, Tensor] | None = None
+    """Cosine and sine of rotary positions."""
+    mask: Tensor | None = None
+    """bool[B or 1, 1, S, T]; None: what `causal` says."""
+    causal: bool = True
+    condition: Tensor | None = None
+    """float[B, S or 1, C] of the adaptive norms."""
+    cache: Cache | None = None
+    row: Tensor | None = None
+    """long[B, 1] and long[B, S]: where in the cache the steps are written."""
+    slot: Tensor | None = None
+    at: int | None = None
+    """The first slot to write to, where it is the same for all."""
+    used: int = 0
+    """Slots of the cache that can hold anything."""
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, number: int, dropout: float) -> Tensor:
+        """float[B, H, S, width] and keys and values of as many heads or fewer -> float[B, S, H width].
+
+        With a cache, the keys and values join those of its layer `number` first.
+        """
+        if self.cache is not None:
+            keys, values = self.cache.keys[number], self.cache.values[number]
+            if self.at is not None:
+                keys[:, :, self.at : self.used], values[:, :, self.at : self.used] = k, v
+            else:
+                keys[self.row, :, self.slot] = k.transpose(1, 2).to(keys.dtype)
+                values[self.row, :, self.slot] = v.transpose(1, 2).to(values.dtype)
+            k, v = keys[:, :, : self.used].to(q.dtype), values[:, :, : self.used].to(q.dtype)
+        y = F.scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            attn_mask=self.mask,
+            dropout_p=dropout,
+            is_causal=self.causal and self.mask is None,
+            enable_gqa=k.shape[1] != q.shape[1],
+        )
+        return y.transpose(1, 2).flatten(2)
 
 
 class Attention(nn.Module):
     """Self-attention through torch's scaled_dot_product_attention; queries may share keys (`kv_heads` < `heads`)."""
 
-    def __init__(self, dim: int, heads: int, kv_heads: int, *, bias: bool = False, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.heads, self.kv_heads, self.width, self.dropout = heads, kv_heads, dim // heads, dropout
-        self.qkv = nn.Linear(dim, (heads + 2 * kv_heads) * self.width, bias=bias)
-        self.out = nn.Linear(heads * self.width, dim, bias=False)
-
-    def forward(
+    def __init__(
         self,
-        x: Tensor,
-        turn: tuple[Tensor, Tensor],
-        mask: Tensor | None,
-        causal: bool,
-        past: tuple[Cache, int, Tensor, Tensor] | None = None,
-    ) -> Tensor:
-        """float[B, S, D] -> float[B, S, D]. `past`: cache, layer, rows long[B, 1] and slots long[B, S] to write to."""
-        sizes = [self.heads, self.kv_heads, self.kv_heads]
-        q, k, v = self.qkv(x).unflatten(-1, (-1, self.width)).transpose(1, 2).split(sizes, 1)
-        q, k = rotate(q, turn), rotate(k, turn)
-        if past is not None:
-            cache, layer, row, slot = past
-            cache.keys[layer][row, :, slot] = k.transpose(1, 2).to(cache.keys[layer].dtype)
-            cache.values[layer][row, :, slot] = v.transpose(1, 2).to(cache.values[layer].dtype)
-            used = cache.used()
-            k, v = cache.keys[layer][:, :, :used].to(q.dtype), cache.values[layer][:, :, :used].to(q.dtype)
-        y = F.scaled_dot_product_attention(
-            q,
-            k,
-            v,
-            attn_mask=mask,
-            dropout_p=self.dropout if self.training else 0.0,
-            is_causal=causal and mask is None,
-            enable_gqa=self.kv_heads != self.heads,
+        dim: int,
+        heads: int,
+        kv_heads: int,
+        *,
+        bias: bool = False,
+        out_bias: bool = False,
+        dropout: float = 0.0,
+        width: int | None = None,
+        interleaved: bool = False,
+    ) -> None:
+        super().__init__()
+        self.heads, self.kv_heads, self.width, self.dropout = heads, kv_heads, width or dim // heads, dropout
+        self.interleaved = interleaved
+        self.qkv = nn.Linear(dim, (heads + 2 * kv_heads) * self.width, bias=bias)
+        self.out = nn.Linear(heads * self.width, dim, bias=out_bias)
+
+    def forward(self, x: Tensor, look: Look, number: int = 0) -> Tensor:
+        """float[B, S, D] -> float[B, S, D]; `number`: of the layer, in the cache."""
+        qk, v = (
+            self.qkv(x)
+            .unflatten(-1, (-1, self.width))
+            .transpose(1, 2)
+            .split([self.heads + self.kv_heads, self.kv_heads], 1)
         )
-        return self.out(y.transpose(1, 2).flatten(2))
+        if look.turn is not None:
+            qk = rotate(qk, look.turn, self.interleaved)
+        q, k = qk.split([self.heads, self.kv_heads], 1)
+        return self.out(look.attend(q, k, v, number, self.dropout if self.training else 0.0))
 
 
 class Block(nn.Module):
-    """x + attention(norm x), then x + mlp(norm x), the MLP gated by SiLU (SwiGLU, Shazeer 2020, arXiv:2002.05202)."""
+    """x + attention(norm x), then x + mlp(norm x); the MLP may be gated (SwiGLU, Shazeer 2020, arXiv:2002.05202)."""
 
-    def __init__(
-        self, dim: int, heads: int, kv_heads: int, ffn: int, *, bias: bool = False, dropout: float = 0.0
-    ) -> None:
+    def __init__(self, dim: int, ffn: int, attention: nn.Module, layer: Layer, *, dropout: float = 0.0) -> None:
         super().__init__()
-        self.attention_norm = nn.RMSNorm(dim, eps=1e-6)
-        self.attention = Attention(dim, heads, kv_heads, bias=bias, dropout=dropout)
-        self.mlp_norm = nn.RMSNorm(dim, eps=1e-6)
-        self.gate_up = nn.Linear(dim, 2 * ffn, bias=False)
-        self.down = nn.Linear(ffn, dim, bias=False)
+        self.kind = layer.mlp
+        self.attention_norm = norm_of(dim, layer)
+        self.attention = attention
+        self.mlp_norm = norm_of(dim, layer)
+        if layer.mlp in ("swiglu", "geglu"):
+            self.gate_up = nn.Linear(dim, 2 * ffn, bias=layer.mlp_bias)
+        else:
+            self.up = nn.Linear(dim, ffn, bias=layer.mlp_bias)
+        self.down = nn.Linear(ffn, dim, bias=layer.mlp_bias)
         self.drop = nn.Dropout(dropout)
 
-    def forward(
-        self,
-        x: Tensor,
-        turn: tuple[Tensor, Tensor],
-        mask: Tensor | None,
-        causal: bool,
-        past: tuple[Cache, int, Tensor, Tensor] | None = None,
-    ) -> Tensor:
-        x = x + self.drop(self.attention(self.attention_norm(x), turn, mask, causal, past))
-        gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, -1)
-        return x + self.drop(self.down(F.silu(gate) * up))
+    def forward(self, x: Tensor, look: Look, number: int = 0) -> Tensor:
+        """float[B, S, D] -> float[B, S, D]."""
+        return self.think(self.attend(x, look, number), look)
+
+    def attend(self, x: Tensor, look: Look, number: int) -> Tensor:
+        """The first half, what steps see of each other."""
+        return x + self.drop(self.attention(_normed(self.attention_norm, x, look.condition), look, number))
+
+    def think(self, x: Tensor, look: Look) -> Tensor:
+        """The second half, each step for itself."""
+        return x + self.drop(self.down(self._inner(_normed(self.mlp_norm, x, look.condition))))
+
+    def _inner(self, x: Tensor) -> Tensor:
+        if self.kind in ("swiglu", "geglu"):
+            gate, up = self.gate_up(x).chunk(2, -1)
+            return (F.silu(gate) if self.kind == "swiglu" else F.gelu(gate, approximate="tanh")) * up
+        x = self.up(x)
+        if self.kind == "relu":
+            return F.relu(x)
+        return F.gelu(x, approximate="tanh" if self.kind == "gelu_tanh" else "none")
 
 
 class TransformerStack(nn.Module):
@@ -157,35 +238,55 @@ class TransformerStack(nn.Module):
         causal: bool = True,
         rope_base: float = 10_000.0,
         bias: bool = False,
+        layer: Layer | None = None,
+        positions: Positions | int = "rotary",
     ) -> None:
+        """`positions`: their kind; a number: so many learned ones."""
         super().__init__()
+        layer = layer or Layer()
         self.dim, self.heads, self.kv_heads = dim, heads, kv_heads or heads
+        self.width = layer.head_width or dim // heads
         self.window, self.causal = window, causal
-        self.rotary = Rotary(dim // heads, rope_base)
+        self.rotary = Rotary(self.width, rope_base) if str(positions).startswith("rotary") else None
+        self.places: nn.Module | None = Learned(positions, dim) if isinstance(positions, int) else None
+        if positions == "sine":
+            self.places = Sine(dim)
         self.blocks = nn.ModuleList(
-            Block(dim, heads, self.kv_heads, ffn, bias=bias, dropout=dropout) for _ in range(layers)
+            Block(
+                dim,
+                ffn,
+                Attention(
+                    dim,
+                    heads,
+                    self.kv_heads,
+                    bias=bias,
+                    out_bias=layer.out_bias,
+                    dropout=dropout,
+                    width=self.width,
+                    interleaved=positions == "rotary_interleaved",
+                ),
+                layer,
+                dropout=dropout,
+            )
+            for _ in range(layers)
         )
-        self.norm = nn.RMSNorm(dim, eps=1e-6)
-        for name, weight in self.named_parameters():
-            if weight.ndim == 2:  # GPT-2's rule: what writes to the residual stream starts smaller with depth
-                late = name.endswith(("out.weight", "down.weight"))
-                nn.init.normal_(weight, std=0.02 / (2 * layers) ** 0.5 if late else 0.02)
+        self.norm = norm_of(dim, layer)
+        initialise(self, layers)
 
     def cache(self, n: int, capacity: int) -> Cache:
         """An empty cache for `n` sequences. `capacity`: most steps ever held, or window + the longest push."""
-        like = self.norm.weight
-        return Cache(
-            len(self.blocks),
-            n,
-            self.kv_heads,
-            self.dim // self.heads,
-            capacity,
-            device=like.device,
-            dtype=like.dtype,
-        )
+        like = next(self.parameters())
+        return Cache(len(self.blocks), n, self.kv_heads, self.width, capacity, device=like.device, dtype=like.dtype)
 
     def forward(
-        self, x: Tensor, *, position: Tensor | None = None, segment: Tensor | None = None, cache: Cache | None = None
+        self,
+        x: Tensor,
+        *,
+        position: Tensor | None = None,
+        segment: Tensor | None = None,
+        cache: Cache | None = None,
+        condition: Tensor | None = None,
+        extra: Tensor | None = None,
     ) -> Tensor:
         """float[B, S, D] -> float[B, S, D].
 
@@ -194,47 +295,72 @@ class TransformerStack(nn.Module):
             segment: long[B, S]; steps attend only within their own segment (packing), and -1 is padding.
             cache: the past; the S steps follow it, at positions `cache.length` and on. It is advanced by S; call
                 `rewind` on padded rows.
+            condition: float[B, S or 1, C] for the adaptive norms.
+            extra: float[B, S, D], added to the input of every layer.
         """
         if cache is not None:
-            return self._continue(x, cache)
-        if position is None:
-            position = torch.arange(x.shape[1], device=x.device)[None].expand(x.shape[0], -1)
-        turn, mask = self.rotary(position), self._mask(x.shape[1], segment, x.device)
-        for block in self.blocks:
-            x = block(x, turn, mask, self.causal)
-        return self.norm(x)
+            position, look = following(cache, x.shape[1], self.window)
+        else:
+            if position is None:
+                position = torch.arange(x.shape[1], device=x.device)[None].expand(x.shape[0], -1)
+            look = Look(mask=visible(x.shape[1], segment, self.window, self.causal, x.device), causal=self.causal)
+        look = replace(look, turn=self.rotary(position) if self.rotary is not None else None, condition=condition)
+        if self.places is not None:
+            x = x + self.places(position).to(x.dtype)
+        for number, block in enumerate(self.blocks):
+            x = block(x if extra is None else x + extra, look, number)
+        return _normed(self.norm, x, condition)
 
-    def _mask(self, steps: int, segment: Tensor | None, device: torch.device) -> Tensor | None:
-        """bool[B or 1, 1, S, S], True where a step may look; None if plain causal attention is all there is."""
-        if segment is None and (self.window is None or self.window >= steps):
-            return None
-        at = torch.arange(steps, device=device)
-        mask = torch.ones(steps, steps, dtype=torch.bool, device=device)
-        if self.causal:
-            mask &= at[:, None] >= at[None]
-        if self.window is not None:
-            mask &= (at[:, None] - at[None]).abs() < self.window
-        if segment is None:
-            return mask[None, None]
-        same = segment[:, :, None] == segment[:, None, :]
-        # A padding step may look at itself: a row that may look nowhere gives NaN.
-        return ((same & mask) | torch.eye(steps, dtype=torch.bool, device=device))[:, None]
 
-    def _continue(self, x: Tensor, cache: Cache) -> Tensor:
-        steps = x.shape[1]
-        position = cache.length[:, None] + torch.arange(steps, device=x.device)
-        row = torch.arange(x.shape[0], device=x.device)[:, None]
-        slot = position % cache.capacity
+def visible(
+    steps: int, segment: Tensor | None, window: int | None, causal: bool, device: torch.device
+) -> Tensor | None:
+    """bool[B or 1, 1, S, S], True where a step may look; None if plain causal attention (or all) is all there is."""
+    if segment is None and (window is None or window >= steps):
+        return None
+    at = torch.arange(steps, device=device)
+    mask = torch.ones(steps, steps, dtype=torch.bool, device=device)
+    if causal:
+        mask &= at[:, None] >= at[None]
+    if window is not None:
+        mask &= (at[:, None] - at[None]).abs() < window
+    if segment is None:
+        return mask[None, None]
+    same = segment[:, :, None] == segment[:, None, :]
+    # A padding step may look at itself: a row that may look nowhere gives NaN.
+    return ((same & mask) | torch.eye(steps, dtype=torch.bool, device=device))[:, None]
+
+
+def following(cache: Cache, steps: int, window: int | None) -> tuple[Tensor, Look]:
+    """The positions, long[n, S], of steps that follow the cache, and where they look. The cache is told of them."""
+    n, device = len(cache.length), cache.length.device
+    least, most = (int(length) for length in cache.length.aminmax())
+    position = cache.length[:, None] + torch.arange(steps, device=device)
+    cache.length = cache.length + steps
+    used = min(cache.capacity, most + steps)
+    if least == most and most + steps <= cache.capacity:  # all stand at one place, and the ring has not come round
+        cache.held[:, most:used] = position
+        if (steps == 1 or not most) and (window is None or window >= used):
+            return position, Look(causal=steps > 1, cache=cache, at=most, used=used)  # every slot is to be seen
+        at, row, slot = most, None, None
+    else:
+        row, slot, at = torch.arange(n, device=device)[:, None], position % cache.capacity, None
         cache.held[row, slot] = position
-        cache.length = cache.length + steps
-        held = cache.held[:, None, : cache.used()]
-        mask = (held >= 0) & (held <= position[:, :, None])
-        if self.window is not None:
-            mask &= held > position[:, :, None] - self.window
-        turn = self.rotary(position)
-        for layer, block in enumerate(self.blocks):
-            x = block(x, turn, mask[:, None], True, (cache, layer, row, slot))
-        return self.norm(x)
+    held = cache.held[:, None, :used]
+    mask = (held >= 0) & (held <= position[:, :, None])
+    if window is not None:
+        mask &= held > position[:, :, None] - window
+    return position, Look(mask=mask[:, None], cache=cache, row=row, slot=slot, at=at, used=used)
+
+
+def initialise(stack: nn.Module, layers: int) -> None:
+    """Random weights for a stack of `layers` blocks, or for a part of one."""
+    for name, weight in stack.named_parameters():
+        if name.endswith("bias") or "norm.project." in name:
+            nn.init.zeros_(weight)  # an adaptive norm is at first as the plain one
+        elif weight.ndim == 2:  # GPT-2's rule: what writes to the residual stream starts smaller with depth
+            late = name.endswith(("out.weight", "down.weight"))
+            nn.init.normal_(weight, std=0.02 / (2 * layers) ** 0.5 if late else 0.02)
 
 
 def rewind(cache: Cache, steps: Tensor) -> None:

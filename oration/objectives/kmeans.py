@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from oration.core import BadInput, Loss, Spec
-from oration.nn.kmeans import MiniBatchKMeans, nearest
+from oration.nn.kmeans import MiniBatchKMeans, nearest, residual
 
 
 class Features(Protocol):
@@ -23,13 +23,15 @@ class Features(Protocol):
 
 
 class Centroids(Protocol):
-    """What k-means reads and sets; `UnitsModel` has it."""
+    """What k-means reads and sets: `UnitsModel` has it, and `MelRvqModel` with several levels."""
 
     encoder: Features
     mean: Tensor
     scale: Tensor
     centroids: Tensor
+    """float[K, D], or float[levels, K, D]: each level then says what those before it left over."""
     spread: Tensor
+    """The mean squared distance: float[] or float[levels]."""
 
     def normal(self, features: Tensor) -> Tensor: ...
 
@@ -38,9 +40,9 @@ class Centroids(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class KMeans:
-    """Fits the centroids of `Units` to its encoder's features, whose weights stay as they are.
+    """Fits the centroids of `Units` or of a codec to its encoder's features, whose weights stay as they are.
 
-    The loss is the mean squared distance of a frame to its centroid, in the units' own scale.
+    The loss is the mean squared distance of a frame to its centroid (to the sum of its codewords), in their own scale.
     """
 
     standardise: bool = False
@@ -60,7 +62,7 @@ class KMeans:
         return cls(start=2, memory=10)
 
     def build(self, part: nn.Module, specs: Mapping[str, Spec]) -> KMeansModel:
-        """What is remembered while fitting a `UnitsModel`.
+        """What is remembered while fitting a part with `centroids`.
 
         Raises:
             BadInput: the part has no centroids.
@@ -68,16 +70,21 @@ class KMeans:
         centroids = getattr(part, "centroids", None)
         if not isinstance(centroids, Tensor):
             raise BadInput(f"k-means fits centroids, but {type(part).__name__} has none; train 'units' with it")
-        return KMeansModel(self, *centroids.shape)
+        return KMeansModel(self, *_levels(centroids).shape)
 
 
 class KMeansModel(nn.Module):
     """What is remembered while fitting."""
 
-    def __init__(self, numbers: KMeans, clusters: int, dim: int) -> None:
+    def __init__(self, numbers: KMeans, levels: int, clusters: int, dim: int) -> None:
         super().__init__()
         self.numbers = numbers
-        self.fit = MiniBatchKMeans(clusters, dim, start=numbers.start, memory=numbers.memory, rare=numbers.rare)
+
+        def fit(start: int) -> MiniBatchKMeans:
+            return MiniBatchKMeans(clusters, dim, start=start, memory=numbers.memory, rare=numbers.rare)
+
+        self.fit = fit(numbers.start)
+        self.deeper = nn.ModuleList(fit(0) for _ in range(levels - 1))  # they start from the pool of the first
 
     def groups(self, part: nn.Module) -> dict[str, list[nn.Parameter]]:
         """Nothing for an optimizer."""
@@ -90,14 +97,26 @@ class KMeansModel(nn.Module):
         units.eval()
         frames = _frames(units.encoder, batch)
         if self.training and self.fit.started:
-            reseed = progress < self.numbers.settle
-            distance = self.fit.update(units.normal(frames), units.centroids, reseed=reseed).mean()
-            units.spread.lerp_(distance, 0.02)
+            distance = self._update(units, units.normal(frames), reseed=progress < self.numbers.settle)
         else:
             if self.training:
                 self._collect(units, frames, progress)
-            distance = nearest(units.normal(frames), units.centroids)[0].mean()
-        yield "model", Loss(distance, {"perplexity": self._perplexity()})
+            distance = residual(units.normal(frames), _levels(units.centroids))[1].mean(1)
+        named = {f"level {level}": value for level, value in enumerate(distance)} if len(distance) > 1 else {}
+        yield "model", Loss(distance[-1], {"perplexity": self._perplexity(), **named})
+
+    def _update(self, units: Centroids, x: Tensor, *, reseed: bool) -> Tensor:
+        """Move the centroids of every level by float[N, D]; their mean squared distances before, float[levels]."""
+        distances = []
+        for fit, centroids in zip(self._fits(), _levels(units.centroids), strict=True):
+            distances.append(fit.update(x, centroids, reseed=reseed).mean())
+            x = x - centroids[nearest(x, centroids)[1]]
+        distance = torch.stack(distances)
+        units.spread.lerp_(distance.view_as(units.spread), 0.02)
+        return distance
+
+    def _fits(self) -> list[MiniBatchKMeans]:
+        return [self.fit, *cast(Iterable[MiniBatchKMeans], self.deeper)]
 
     def _perplexity(self) -> float:
         """exp of the entropy of the clusters' shares: how many are used in effect; 0 before the start."""
@@ -118,9 +137,18 @@ class KMeansModel(nn.Module):
         deviation = pool.std(0) if self.numbers.standardise else pool.var(0).mean().sqrt().expand(pool.shape[1])
         units.mean.copy_(pool.mean(0))
         units.scale.copy_(1 / deviation.clamp(min=1e-4))
-        centroids, spread = self.fit.start(units.normal(pool))
-        units.centroids.copy_(centroids)
-        units.spread.copy_(spread)
+        x, spreads = units.normal(pool), []
+        for fit, centroids in zip(self._fits(), _levels(units.centroids), strict=True):
+            found, spread = fit.start(x)
+            centroids.copy_(found)
+            spreads.append(spread)
+            x = x - centroids[nearest(x, centroids)[1]]
+        units.spread.copy_(torch.stack(spreads).view_as(units.spread))
+
+
+def _levels(centroids: Tensor) -> Tensor:
+    """float[K, D] or float[L, K, D] -> a view float[L, K, D], L = 1 for the former."""
+    return centroids.view(-1, *centroids.shape[-2:])
 
 
 def _frames(encoder: Features, batch: Mapping[str, Tensor]) -> Tensor:

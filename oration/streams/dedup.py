@@ -22,11 +22,15 @@ class Dedup:
     >>> merged = Dedup(longest=2)({"units": units}, specs, np.random.default_rng(0))
     >>> merged["units.runs"].ids, merged["units.durations"].ids
     (array([7, 7, 4]), array([1, 0, 1]))
+
+    `undo` is `Expand`, where the durations are known.
     """
 
     stream: str = "units"
     longest: int = 32
     """Frames; a longer run becomes several items of the same unit."""
+    clip: bool = False
+    """Whether a longer run stays one item instead and counts as `longest` frames (pGSLM)."""
 
     def __post_init__(self) -> None:
         if self.longest < 1:
@@ -47,13 +51,21 @@ class Dedup:
 
     def __call__(self, example: Example, specs: Mapping[str, Spec], rng: np.random.Generator) -> Example:
         units = example[self.stream]
-        first, length = runs(units.ids, self.longest)
+        first, length = runs(units.ids, len(units) + 1 if self.clip else self.longest)
         onsets = specs[self.stream].onsets(len(units))[first]
         return {
             **example,
             f"{self.stream}.runs": Stream(units.ids[first], onsets),
-            f"{self.stream}.durations": Stream(length - 1, onsets),
+            f"{self.stream}.durations": Stream(np.minimum(length, self.longest) - 1, onsets),
         }
+
+    def undo(self, example: Example, specs: Mapping[str, Spec]) -> Example:
+        """The frames again, as many runs as have a duration; an example without durations stays as it is."""
+        if f"{self.stream}.durations" not in example:
+            return example
+        merged, durations = (example[f"{self.stream}.{what}"].ids for what in ("runs", "durations"))
+        count = min(len(merged), len(durations))
+        return {**example, self.stream: Stream(np.repeat(merged[:count], durations[:count] + 1))}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,8 @@ class Task:
     """The streams the model is to predict; the others are given."""
     operations: tuple[Operation, ...] = ()
     """What happens to an example before it is placed, in this order."""
+    condition: tuple[str, ...] = ()
+    """The given streams that classifier-free guidance leaves out (empty) to see what they change."""
 
     def specs(self, given: Mapping[str, Spec]) -> dict[str, Spec]:
         """The streams after the operations.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -17,6 +17,8 @@ from oration.core import BadInput, Example, Spec, Stream, Waveform
 
 BLOCK, MARGIN = 60.0, 1.0
 """Seconds analysed at once, and seconds of sound around them that the analysis sees as well."""
+FINE = 100
+"""Hz at which pitch is looked for where symbols are rarer than 50 a second."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +35,9 @@ class F0:
     """Hz; lower is taken as this."""
     ceiling: float = 400.0
     """Hz; higher is taken as this."""
-    rate: int = 100
+    rate: float = 100
+    """A second. Below 50, a symbol is the median of the voiced frames of 10 ms in its span, or unvoiced where these are
+    less than half (SpiRit-LM, arXiv:2402.05755, has 12.5 learned symbols a second)."""
     stream: str = "f0"
     method: Literal["dio", "harvest"] = "dio"
     """`harvest` is slower and makes fewer octave errors."""
@@ -44,10 +48,16 @@ class F0:
             raise BadInput(
                 f"F0 needs bins >= 1 and 0 < floor < ceiling, got {self.bins}, {self.floor}, {self.ceiling} Hz"
             )
+        whole = self.rate > 0 and (FINE / self.rate if self.rate < 50 else self.rate) % 1 == 0
+        if not whole or BLOCK * self.rate % 1:
+            raise BadInput(
+                f"F0 has the rate {self.rate}, expected a whole number from 50 a second on, or {FINE} divided by a "
+                "whole number, such as 12.5; set that"
+            )
 
-    @classmethod
-    def tiny(cls) -> F0:
-        return cls(bins=8)
+    def tiny(self) -> F0:
+        """The same with few bins."""
+        return replace(self, bins=min(self.bins, 8))
 
     def specs(self) -> dict[str, Spec]:
         return {self.stream: Spec(self.bins + 1, self.rate)}
@@ -56,6 +66,11 @@ class F0:
     def unvoiced(self) -> int:
         """The symbol of frames without voice."""
         return self.bins
+
+    @property
+    def frames(self) -> int:
+        """Frames of the analysis per symbol."""
+        return round(FINE / self.rate) if self.rate < 50 else 1
 
     def ids(self, hertz: np.ndarray) -> np.ndarray:
         """Hz float[T], 0 where unvoiced -> int64[T]"""
@@ -83,8 +98,20 @@ class F0:
         return LiveF0(self)
 
     def analyse(self, wave: Waveform) -> np.ndarray:
-        """Hz, float32[ceil(seconds * rate)]; 0 where unvoiced."""
-        return f0(wave, frame_rate=self.rate, floor=self.floor, ceiling=self.ceiling, method=self.method)
+        """Hz, float32[ceil(seconds * rate * frames)], before frames are put together; 0 where unvoiced."""
+        rate = round(self.rate * self.frames)
+        return f0(wave, frame_rate=rate, floor=self.floor, ceiling=self.ceiling, method=self.method)
+
+    def together(self, hertz: np.ndarray) -> np.ndarray:
+        """`frames` frames as one: Hz float32[T] -> float32[ceil(T / frames)]"""
+        if self.frames == 1:
+            return hertz
+        spans = np.pad(hertz, (0, -len(hertz) % self.frames)).reshape(-1, self.frames)
+        voiced = spans > 0
+        middles = [
+            np.median(span[on]) if 2 * on.sum() >= len(on) else 0.0 for span, on in zip(spans, voiced, strict=True)
+        ]
+        return np.array(middles, np.float32)
 
 
 class LiveF0:
@@ -131,10 +158,11 @@ class LiveF0:
         stop = round(((self.block + 1) * BLOCK + MARGIN) * rate)
         seen = samples[start - self.dropped : stop - self.dropped]
         track = config.analyse(Waveform(seen, rate))
-        first = round(self.block * BLOCK * config.rate) - round(start / rate * config.rate)
-        track = track[first:] if last else track[first : first + round(BLOCK * config.rate)]
+        fine = round(config.rate * config.frames)
+        first = round((self.block * BLOCK - start / rate) * fine)
+        track = track[first:] if last else track[first : first + round(BLOCK * fine)]
         self.block += 1
         keep = round(max(0.0, self.block * BLOCK - MARGIN) * rate)
         self.pieces = [samples[keep - self.dropped :].copy()]
         self.held, self.dropped = len(self.pieces[0]), min(keep, self.dropped + len(samples))
-        return {config.stream: Stream(config.ids(track))}
+        return {config.stream: Stream(config.ids(config.together(track)))}

@@ -7,8 +7,8 @@ The encoder may be signal processing (`LogMelFeatures`, `MfccFeatures`) or learn
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from dataclasses import dataclass, field, replace
+from typing import Self, cast
 
 import numpy as np
 import torch
@@ -16,20 +16,14 @@ from torch import Tensor, nn
 
 from oration.core import BadInput, Example, Spec, Stream, Waveform
 from oration.nn.kmeans import squared_distances
-from oration.tokenizers.features import MfccFeatures
+from oration.tokenizers.grouped import Encoder, smallest
 from oration.tokenizers.live import Features, LiveVectors, at_rest
 from oration.tokenizers.phonetic import PhoneticEncoder
 
 
-class Encoder(Protocol):
-    """The configuration of an encoder; its module keeps the promise `Features`."""
-
-    def build(self) -> Any: ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class Units:
-    """K symbols at 50 Hz."""
+    """K symbols, `rate` a second."""
 
     encoder: Encoder = field(default_factory=PhoneticEncoder)
     clusters: int = 512
@@ -44,10 +38,9 @@ class Units:
         if self.clusters < 2 or self.stickiness < 0:
             raise BadInput(f"units need clusters >= 2, stickiness >= 0; got {self.clusters} and {self.stickiness}")
 
-    @classmethod
-    def tiny(cls) -> Units:
-        """Small enough for tests."""
-        return cls(encoder=MfccFeatures.tiny(), clusters=20, stickiness=0.2)
+    def tiny(self) -> Self:
+        """The same with few clusters of a tiny encoder."""
+        return replace(self, encoder=smallest(self.encoder), clusters=min(self.clusters, 20))
 
     def specs(self) -> dict[str, Spec]:
         return {self.stream: Spec(self.clusters, self.rate)}
@@ -76,6 +69,11 @@ class UnitsModel(nn.Module):
         self.register_buffer("scale", torch.ones(self.encoder.dim))
         self.register_buffer("centroids", torch.randn(numbers.clusters, self.encoder.dim))
         self.register_buffer("spread", torch.ones(()))
+
+    @property
+    def rate(self) -> int:
+        """Hz of the samples it takes."""
+        return int(self.encoder.rate)
 
     def specs(self) -> dict[str, Spec]:
         return self.numbers.specs()

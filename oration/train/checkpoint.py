@@ -78,7 +78,10 @@ def load_part(module: nn.Module, path: Path) -> None:
     Raises:
         BadInput: the file belongs to another recipe: names or shapes differ.
     """
-    found, wanted = load_tensors(path), module.state_dict()
+    found = load_tensors(path)
+    if (adopt := getattr(module, "adopt", None)) is not None:  # what it holds is as long as it is
+        adopt(found)
+    wanted = module.state_dict()
     missing, extra = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
     if missing or extra:
         raise BadInput(

@@ -63,6 +63,19 @@ class Cosine:
         return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Linear:
+    """Linear warm-up, then a straight line down to `final` of the peak at the end of the budget."""
+
+    warmup: int = 100
+    final: float = 0.0
+
+    def scale(self, step: int, steps: int) -> float:
+        if step < self.warmup:
+            return (step + 1) / self.warmup
+        return 1 - (1 - self.final) * min(1.0, (step - self.warmup) / max(1, steps - self.warmup))
+
+
 @dataclass(frozen=True)
 class Steps:
     """How long a stage runs: updates, not epochs, so that it does not depend on the data."""

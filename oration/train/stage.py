@@ -6,7 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from oration.train.feed import Crops, Mix, Packed
-from oration.train.optim import AdamW, Constant, Cosine, InverseSqrt, Steps
+from oration.train.optim import AdamW, Constant, Cosine, InverseSqrt, Linear, Steps
+from oration.train.texts import Texts
+from oration.train.utterances import Utterances
+from oration.train.whole import Whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,11 +19,11 @@ class Train:
     part: str
     """The part's name, or a module inside it: `ulm`, `units`, `units.encoder`, `vocoder`."""
     objective: Any
-    feed: Crops | Packed
+    feed: Crops | Packed | Texts | Utterances | Whole
     budget: Steps
     data: Mix = field(default_factory=Mix)
     optimizer: AdamW = field(default_factory=AdamW)
-    schedule: Constant | Cosine | InverseSqrt = field(default_factory=Cosine)
+    schedule: Constant | Cosine | InverseSqrt | Linear = field(default_factory=Cosine)
     precision: Literal["fp32", "bf16"] = "bf16"
     seed: int = 0
     save_every: int = 250

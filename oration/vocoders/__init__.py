@@ -3,10 +3,11 @@
 from oration.vocoders.discriminators import MultiPeriod, MultiResolutionStft
 from oration.vocoders.griffin_lim import GriffinLim
 from oration.vocoders.prosody import Prosody, ProsodyModel
+from oration.vocoders.recall import Recall, RecallModel
 from oration.vocoders.unit_hifigan import UnitHifiGan, UnitHifiGanModel
 from oration.vocoders.vocos import Vocos, VocosModel
 
 __all__ = [
-    "GriffinLim", "MultiPeriod", "MultiResolutionStft", "Prosody", "ProsodyModel", "UnitHifiGan", "UnitHifiGanModel",
-    "Vocos", "VocosModel",
+    "GriffinLim", "MultiPeriod", "MultiResolutionStft", "Prosody", "ProsodyModel", "Recall", "RecallModel",
+    "UnitHifiGan", "UnitHifiGanModel", "Vocos", "VocosModel",
 ]  # fmt: skip

@@ -11,7 +11,21 @@ import pytest
 import torch
 
 from oration.core import ABSENT, GIVEN, PREDICT, Batch, DenseBatch, collate, pack
-from oration.lms import LM, FromText, Rows, TextBody, Transformer
+from oration.lms import (
+    LM,
+    Depth,
+    Flow,
+    FromText,
+    Fusion,
+    Griffin,
+    Layer,
+    Regress,
+    Rows,
+    StateSpace,
+    TextBody,
+    Transformer,
+    TwoTowers,
+)
 from oration.objectives import CrossEntropy
 from oration.tasks import Task
 
@@ -39,14 +53,46 @@ def llama():
     return folder
 
 
+DEPTH = Depth(layers=2, dim=16, heads=2, kv_heads=1, ffn=24, inputs="sequence")
+GPT = Layer(norm="layer", norm_eps=1e-5, mlp="gelu_tanh", mlp_bias=True, out_bias=True)
 MODELS = {
     "rows": lambda: {"body": Transformer.tiny(), "head": Rows()},
     "window, tied": lambda: {"body": replace(Transformer.tiny(), window=5), "head": Rows(tied=True)},
+    "depth shared": lambda: {"body": Transformer.tiny(), "head": DEPTH},
+    "depth per row": lambda: {
+        "body": Transformer.tiny(),
+        "head": replace(DEPTH, inputs="sum", weights_per_row=True, rope_base=None, final_norm=False),
+    },
+    "regress": lambda: {"body": Transformer.tiny(), "head": Regress(deltas=2, dropout=0.1).tiny()},
+    "flow": lambda: {"body": Transformer.tiny(), "head": Flow(symbols=DEPTH, repeats=2).tiny()},
     "text body": lambda: {"body": TextBody(folder=llama()), "head": Rows(), "start": FromText()},
+    "gpt": lambda: {"body": replace(Transformer.tiny(), layer=GPT, bias=True, positions=2048)},
+    "sine, relu": lambda: {"body": replace(Transformer.tiny(), layer=replace(GPT, mlp="relu"), positions="sine")},
+    "neighbours turned": lambda: {
+        "body": replace(Transformer.tiny(), positions="rotary_interleaved", layer=Layer(head_width=12, mlp="gelu"))
+    },
+    "fusion middle": lambda: {"body": Transformer.tiny(), "fusion": Fusion(rows=("user.listen",))},
+    "fusion late": lambda: {"body": Transformer.tiny(), "fusion": Fusion(rows=("user.listen",), where="late")},
+    "mamba": lambda: {"body": StateSpace.tiny()},
+    "griffin": lambda: {"body": replace(Griffin.tiny(), window=5, width=24)},
+    "towers": lambda: {"body": replace(TwoTowers.tiny(), channels=("a.", "b."))},
+    "towers, tied": lambda: {
+        "body": replace(TwoTowers.tiny(), channels=("a.", "b."), positions="rotary"),
+        "head": Rows(tied=True),
+    },
+    "towers, depth": lambda: {"body": replace(TwoTowers.tiny(), channels=("a.", "b.")), "head": DEPTH},
 }
-every = pytest.mark.parametrize(
-    ("layout", "kind"), [(a, b) for b in MODELS for a in (LAYOUTS if b == "rows" else PUBLISHED)]
-)
+DIALOGUES = [name for name, (blocks, _) in LAYOUTS.items() if {name[:2] for name in blocks.streams} == {"a.", "b."}]
+
+
+def layouts(kind):
+    """The layouts a kind of model goes through: two towers want two channels."""
+    if kind.startswith("fusion"):
+        return ["lslm", "late stack"]
+    return DIALOGUES if kind.startswith("towers") else LAYOUTS if kind == "rows" else PUBLISHED
+
+
+every = pytest.mark.parametrize(("layout", "kind"), [(a, b) for b in MODELS for a in layouts(b)])
 CLOSE = {"atol": 2e-5, "rtol": 1e-4}
 
 
@@ -65,6 +111,15 @@ def case(layout, kind):
     grids = [task.place([draw(blocks.streams, frames, rng)], specs, vocabs=model.vocabs) for frames in (7, 3, 5)]
     pads = [vocab.offset("pad") for vocab in model.vocabs.values()]
     return model, grids, pads
+
+
+def drawn(model, hidden, column):
+    """Hidden vectors and the true column, long[n, K] -> logits of every row, drawn as a generator does."""
+    live, logits = model.head.begin(hidden), {}
+    for k, row in enumerate(model.rows):
+        logits[row] = live.logits(row)
+        live.take(row, column[:, k])
+    return logits
 
 
 def stacked(logits):
@@ -111,7 +166,8 @@ def test_teacher_forcing_equals_step_by_step(layout, kind):
     state = model.start(len(grids), batch.tokens.shape[2])
     for step in range(batch.tokens.shape[2]):
         column = batch.tokens[:, :, step - 1] if step else None
-        live = stacked(model.next(state, column, dense_at(batch, step - 1)))
+        hidden = model.advance(state, column, dense_at(batch, step - 1))
+        live = stacked(drawn(model, hidden, batch.tokens[:, :, step]))
         assert state.length.tolist() == [step] * len(grids)
         for i, grid in enumerate(grids):
             if step < grid.steps:
@@ -130,9 +186,10 @@ def test_a_prompt_at_once_equals_step_by_step(layout, kind):
     hidden = model.prefill(whole, cut(batch, lengths))
     assert whole.length.tolist() == lengths
     first = model.prefill(parts, cut(batch, halves))
-    for i, (length, half) in enumerate(zip(lengths, halves, strict=True)):
-        torch.testing.assert_close(stacked(model.head(hidden, batch.tokens[:, :, 0]))[i], forced[i, length], **CLOSE)
-        torch.testing.assert_close(stacked(model.head(first, batch.tokens[:, :, 0]))[i], forced[i, half], **CLOSE)
+    at = torch.arange(3)
+    for got, stops in ((hidden, lengths), (first, halves)):
+        live = stacked(model.head(got, batch.tokens[at, :, torch.tensor(stops)]))
+        torch.testing.assert_close(live, forced[at, torch.tensor(stops)], **CLOSE)
     # Sequences that stand at different positions go on together, and may be forked and dropped on the way.
     kept = torch.tensor([2, 0, 2])
     fork = parts.select(kept)
@@ -141,7 +198,8 @@ def test_a_prompt_at_once_equals_step_by_step(layout, kind):
     for j, i in enumerate(kept.tolist()):
         for name, values in dense_at(batch, halves[i]).items():
             dense[name][j] = values[i]
-    live = stacked(model.next(fork, columns, dense))
+    after = [min(halves[i] + 1, batch.tokens.shape[2] - 1) for i in kept]
+    live = stacked(drawn(model, model.advance(fork, columns, dense), batch.tokens[kept, :, torch.tensor(after)]))
     for j, i in enumerate(kept.tolist()):
         if halves[i] + 1 < grids[i].steps:
             torch.testing.assert_close(live[j], forced[i, halves[i] + 1], **CLOSE)
@@ -154,20 +212,25 @@ def test_a_cell_changes_no_earlier_step_and_no_other_example(layout, kind):
     model, grids, pads = case(layout, kind)
     rng = np.random.default_rng(1)
     batch = collate(grids, pads)
-    before = stacked(model(batch))
+    before = model(batch)
     step = int(rng.integers(grids[0].steps - 1)) if grids[0].steps > 1 else 0
     tokens = batch.tokens.clone()
-    for k, vocab in enumerate(model.vocabs.values()):
+    top = int(rng.integers(len(model.rows)))
+    for k, vocab in list(enumerate(model.vocabs.values()))[top:]:
         tokens[0, k, step] = (tokens[0, k, step] + rng.integers(1, vocab.size)) % vocab.size
     dense = {
         name: replace(d, values=torch.where(((d.sequence == 0) & (d.step == step))[:, None], d.values + 1, d.values))
         for name, d in batch.dense.items()
     }
-    after = stacked(model(replace(batch, tokens=tokens, dense=dense)))
-    assert torch.equal(before[1:], after[1:])
-    assert torch.equal(before[0, : step + 1], after[0, : step + 1])
+    after = model(replace(batch, tokens=tokens, dense=dense))
+    alone = {row for group in model.head.groups if len(group) == 1 for row in group}
+    for k, row in enumerate(model.rows):
+        assert torch.equal(before[row][1:], after[row][1:])
+        assert torch.equal(before[row][0, :step], after[row][0, :step])
+        if k <= top or row in alone:  # a row may know those above it in its own column
+            assert torch.equal(before[row][0, step], after[row][0, step])
     if step + 1 < grids[0].steps:
-        assert not torch.allclose(before[0, step + 1], after[0, step + 1], atol=1e-4)
+        assert not torch.allclose(stacked(before)[0, step + 1], stacked(after)[0, step + 1], atol=1e-4)
 
 
 @every
@@ -200,6 +263,7 @@ def test_training_is_deterministic_and_runs_in_bfloat16(layout, kind):
     grads = []
     for autocast in (False, False, True):
         model.zero_grad()
+        torch.manual_seed(0)
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
             ((group, loss),) = objective.losses(model, batch, 0.0)
         loss.total.backward()
@@ -214,6 +278,21 @@ def test_training_is_deterministic_and_runs_in_bfloat16(layout, kind):
     assert set(grads[0][2]) <= {name for vocab in model.vocabs.values() for name, _ in vocab.blocks}
 
 
+def vectors(model, batch):
+    """The sum of the losses of the predicted vectors, if the head makes any."""
+    torch.manual_seed(0)
+    hidden, total = model.hidden(batch), 0.0
+    for name, d in batch.dense.items() if model.head.continuous else ():
+        cells = [cell.tolist() for cell in torch.stack((d.sequence, d.row, d.step), 1)]
+        asked = sorted((b, s, n) for n, (b, k, s) in enumerate(cells) if batch.role[b, k, s] == PREDICT)
+        if asked:
+            before = [i - 1 if i and asked[i - 1][0] == b else -1 for i, (b, _, _) in enumerate(asked)]
+            h = torch.stack([hidden[b, s] for b, s, _ in asked])
+            target = d.values[[n for *_, n in asked]]
+            total += float(model.head.vector_losses(h, name, target, torch.tensor(before)).double().sum())
+    return total
+
+
 @every
 @torch.no_grad()
 def test_the_loss_is_over_the_predicted_cells_only(layout, kind):
@@ -221,11 +300,12 @@ def test_the_loss_is_over_the_predicted_cells_only(layout, kind):
     batch = collate(grids, pads)
     if not bool((batch.role == PREDICT).any()):
         return
+    torch.manual_seed(0)
     loss = CrossEntropy().build(model, {})(model, batch)
     logits, nats, count = model(batch), 0.0, 0
     for k, row in enumerate(model.rows):
         logp = logits[row].double().log_softmax(-1).gather(-1, batch.tokens[:, k, :, None])[..., 0]
         nats -= float(logp[batch.role[:, k] == PREDICT].sum())
         count += int((batch.role[:, k] == PREDICT).sum())
-    assert float(loss.total) == pytest.approx(nats / count, rel=1e-5)
+    assert float(loss.total) == pytest.approx((nats + vectors(model, batch)) / count, rel=1e-5)
     assert {ABSENT, GIVEN, PREDICT} >= set(batch.role.unique().tolist())

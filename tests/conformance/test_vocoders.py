@@ -18,6 +18,7 @@ SPECS = {
     "f0": Spec(65, 100),
     "speaker": Spec(3),
     "mel": Spec(1, 100, 20),
+    "words": Spec(1, 5, 12),
 }
 
 

@@ -58,7 +58,10 @@ def test_what_is_given_is_kept_and_the_rest_is_drawn_within_the_layout(layout):
         assert reply.stopped == "end" or reply.steps == 40
 
 
-@pytest.mark.parametrize("layout", speakable)
+ending = [name for name in speakable if not PUBLISHED[name][0].endless]  # else the grid cannot say that more may come
+
+
+@pytest.mark.parametrize("layout", ending)
 def test_the_prompt_is_what_the_grid_gives(layout):
     model, task, specs, examples = case(layout)
     for example, share in zip(examples, (0.5, 0.0, 1.0), strict=True):

@@ -19,10 +19,14 @@ def columns(block, example, specs):
             return [{row: cell} for cell in cells(stream, example, ("end", 0))]
         case Say(symbols, stream, row):
             return [{row: (stream, symbol, (), 0)} for symbol in symbols]
-        case Stack(streams, delays):
-            delays = delays or [0] * len(streams)
-            rows = {s: [None] * d + cells(s, example, ("end", 0)) for s, d in zip(streams, delays, strict=True)}
-            steps = max(len(row) for row in rows.values())
+        case Stack(streams, delays, end, names):
+            rows = {}
+            for k, s in enumerate(streams):
+                row = cells(s, example, (s, 0) if end == "zeros" else ("end", 0))
+                rows[names[k] if names else s] = [None] * (delays[k] if delays else 0) + row[
+                    : -1 if end == "never" else None
+                ]
+            steps = max(len(row) for row in rows.values() if any(row)) if any(map(any, rows.values())) else 0
             return [{s: row[t] for s, row in rows.items() if t < len(row) and row[t]} for t in range(steps)]
         case Weave(arms, by, marks, row):
             marks = by.marked if marks is None else marks
@@ -104,4 +108,5 @@ def place(layout, turns, specs, predict, known, vocabs):
                 tokens.append(token)
                 roles.append(role)
                 step += 1
-    return np.array(tokens).T, np.array(roles).T, dense
+    shape = (-1, len(vocabs))
+    return np.array(tokens, int).reshape(shape).T, np.array(roles, int).reshape(shape).T, dense

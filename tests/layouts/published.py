@@ -37,14 +37,21 @@ PUBLISHED = {
     "omniflatten": (of(Weave(("user.units", "text", "units"), Chunk(0.4))), ("text", "units")),
     "glm4voice": (of(Line("user.units"), Weave(("text", "units"), Ratio((13, 26)))), ("text", "units")),
     "moshi": (
-        of(Stack(("text.frames", *levels(8), *levels(8, who="user.")), (0, 0, *(1,) * 7, 0, *(1,) * 7))),
+        of(Stack(("text.frames", *levels(8), *levels(8, who="user.")), (0, 0, *(1,) * 7, 0, *(1,) * 7), end="never")),
         ("text.frames", *levels(8)),
     ),
     "mini-omni": (
         of(Line("user.speech", row="text"), Stack(("text", *levels(7)), tuple(range(8)))),
         ("text", *levels(7)),
     ),
-    "csm": (of(Line("text", row="text"), Stack(levels(8))), levels(8)),
+    "csm": (of(Line("text", row="text"), Stack(levels(8), end="zeros")), levels(8)),
+    "kimi-audio": (
+        of(
+            Stack(("user.speech", "user.units"), rows=("text", "audio")),
+            Stack(("text", "units"), rows=("text", "audio")),
+        ),
+        ("text", "units"),
+    ),
     "slam-omni": (
         of(Line("user.speech", row="text"), Stack(("text", "group.0", "group.1", "group.2"))),
         ("text", "group.0", "group.1", "group.2"),
@@ -61,12 +68,18 @@ PUBLISHED = {
 """Name -> (layout, predicted streams)."""
 
 VARIANTS = {
+    "dgslm with durations": (
+        of(Stack(("a.units", "a.dur", "b.units", "b.dur"), (0, 1, 0, 1))),
+        ("a.units", "a.dur", "b.units", "b.dur"),
+    ),
     "unmarked time": (of(Weave(("text", "units"), Time(), marks=False)), ("text", "units")),
     "chunk, then line": (of(Weave(("text", "units"), Chunk(0.4)), Line("dur")), ("text", "units", "dur")),
     "marked ratio": (of(Weave(("text", "units", "f0"), Ratio((2, 3, 1)), marks=True)), ("units",)),
     "chunk of one": (of(Weave(("units",), Chunk(0.1))), ("units",)),
     "chunk below a frame": (of(Weave(("text", "pitch"), Chunk(0.01)), Say((1,))), ("pitch",)),
     "late stack": (of(Stack(("units", "user.listen"), (3, 1)), Line("text", row="units")), ("units", "text")),
+    "endless, ragged": (of(Line("dur"), Stack(("units", "pitch", "user.speech"), (2, 0, 1), end="never")), ("units",)),
+    "zeros, one row": (of(Stack(("tone",), end="zeros"), Stack(("units", "tone.2"), end="zeros")), ("tone", "units")),
     "first arm given": (of(Weave(("text", "units"), Time()), Line("dur")), ("units",)),
     "last arm given": (of(Weave(("text", "units"), Time())), ("text",)),
     "nothing predicted": (of(Line("dur"), Weave(("user.units", "text", "units"), Chunk(0.4))), ()),
@@ -81,6 +94,8 @@ def spec(name):
         return Spec(1, 25.0, dim=4)
     if name.endswith("text") or name == "phones":
         return Spec(50)
+    if name == "tone.2":
+        return Spec(3, 25.0)
     return {"style": Spec(7, 1.0), "pitch": Spec(9, 12.5)}.get(name, Spec(20, 25.0))
 
 
@@ -91,7 +106,7 @@ def specs_of(layout):
 def draw(names, frames, rng, ragged=False):
     """An example of `frames` frames at 25 Hz. Irregular items fall on a grid of 10 ms, so they meet the chunks' edges.
 
-    `ragged` cuts each stream at a random length, down to none: streams need not end together.
+    `ragged` cuts each stream at a random length, down to none: streams need not end together. A `tone` is never 0.
     """
     example = {}
     for name in names:
@@ -101,5 +116,14 @@ def draw(names, frames, rng, ragged=False):
             length = int(rng.integers(0, length + 1))
         onsets = None if s.rate else np.sort(rng.integers(0, 4 * max(frames, 1), length)) * (TICKS // 100)
         values = rng.normal(size=(length, s.dim)).astype(np.float32) if s.dim else None
-        example[name] = Stream(rng.integers(0, s.size, length), onsets, values)
+        example[name] = Stream(rng.integers(name.startswith("tone"), s.size, length), onsets, values)
+    return example
+
+
+def level(layout, example):
+    """The example with the streams of a Stack that ends with zeros cut to the shortest of them."""
+    for block in layout.blocks:
+        if isinstance(block, Stack) and block.end == "zeros":
+            least = min(len(example[name]) for name in block.streams)
+            example |= {name: example[name].cut(0, least) for name in block.streams}
     return example

@@ -5,8 +5,36 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from oration.core import GIVEN, PREDICT, TICKS, BadInput, Grid, Spec, Stream, Vocab, from_record, ticks, to_record
-from oration.layouts import Block, Chunk, Cursor, Layout, Line, Ratio, Say, Stack, Time, Weave, delay, picture, vocabs
+from oration.core import (
+    ABSENT,
+    GIVEN,
+    PREDICT,
+    TICKS,
+    BadInput,
+    Grid,
+    Spec,
+    Stream,
+    Vocab,
+    from_record,
+    ticks,
+    to_record,
+)
+from oration.layouts import (
+    Block,
+    Chunk,
+    Cursor,
+    Layout,
+    Line,
+    Ratio,
+    Say,
+    Stack,
+    Time,
+    Weave,
+    delay,
+    fits,
+    picture,
+    vocabs,
+)
 
 AB = {"a": Spec(9, 10), "b": Spec(9)}
 
@@ -62,6 +90,63 @@ def test_a_stack_keeps_each_row_to_its_own_delay_and_end():
     stack = Stack(("a", "b"), delays=(2, 0))
     assert draw(stack, {"a": items(2), "b": items(1)}) == "a | .  .  a0 a1 a]\nb | b0 b] .  .  ."
     assert draw(stack, {"a": items(2), "b": items(1)}, width=15) == "a | .  .  ...\nb | b0 b] ..."
+
+
+def test_an_endless_stack_goes_on_until_it_is_stopped():
+    stack = Stack(("a", "b"), (1, 0), end="never")
+    assert draw(stack, {"a": items(1), "b": items(3)}) == "a | .  a0 .\nb | b0 b1 b2"
+    layout = Layout((stack,))
+    assert layout.endless
+    grid = layout.place([{"a": items(1), "b": items(3)}], AB, ("a",))
+    assert grid.role.tolist() == [[ABSENT, PREDICT, ABSENT], [GIVEN, GIVEN, GIVEN]]
+    cursor = Cursor(layout, AB)
+    for step in range(9):
+        assert cursor.allowed() == {"a": ["a"] if step else ["pad"], "b": ["b"]}
+        assert cursor.stops() == {}
+        cursor.feed([3 if step else 9, 4])
+    assert not cursor.turn_done
+    cursor.feed([5, 9])  # the stream of row b is over
+    assert cursor.allowed() == {"a": ["a"], "b": ["pad"]}
+    with pytest.raises(BadInput, match="row 'b': 'b' cannot come here"):
+        cursor.feed([5, 5])
+    assert Cursor(layout, AB).given({"a": items(0), "b": items(0)}, ("a",)) == {"a": (9, None), "b": (9, None)}
+
+
+def test_zeros_in_all_rows_end_a_stack_and_are_no_item():
+    stack = Stack(("a", "b"), end="zeros")
+    example = {"a": Stream(np.array([0, 3])), "b": Stream(np.array([5, 0]))}
+    assert draw(stack, example) == "a | a0 a1 a]\nb | b0 b1 b]"
+    layout = Layout((stack, Line("c")))
+    specs = {**AB, "c": Spec(4)}
+    grid = layout.place([{**example, "c": items(1)}], specs, ("a", "b"), known={"a": 2})
+    assert grid.tokens[:2, :3].tolist() == [[0, 3, 0], [5, 0, 0]]
+    assert grid.role[:2, :3].tolist() == [[GIVEN, GIVEN, PREDICT], [PREDICT] * 3]
+    cursor = Cursor(layout, specs)
+    assert cursor.stops() == {"a": 0, "b": 0}
+    assert cursor.feed([0, 5, 4]) == [("a", 0), ("b", 5)]
+    assert cursor.given({"a": items(1), "b": items(1)})["b"] == (0, None)
+    assert cursor.feed([0, 0, 4]) == []
+    assert cursor.turns == [{"a": [0], "b": [5], "c": []}]
+    assert (cursor.stops(), cursor.allowed()["main"]) == ({}, ["c", "end"])
+
+
+def test_rows_of_other_names_are_shared_by_blocks():
+    layout = Layout((Stack(("u", "v"), rows=("x", "y")), Stack(("b", "a"), (0, 1), rows=("x", "y"))))
+    specs = AB | {"u": Spec(1, 5, dim=2), "v": Spec(3)}
+    assert {row: vocab.blocks[:2] for row, vocab in vocabs((layout,), specs).items()} == {
+        "x": (("u", 1), ("b", 9)),
+        "y": (("v", 3), ("a", 9)),
+    }
+    example = {"u": Stream.dense(np.ones((2, 2))), "v": items(1), "a": items(1), "b": items(2)}
+    assert picture(layout, example, specs) == "x | u0 u1 u] b0 b1 b]\ny | v0 v] .  .  a0 a]"
+
+
+def test_fixed_symbols_of_a_stream_that_nothing_gives_bring_their_size():
+    layout = Layout((Say((2,), stream="task", size=5), Line("a")))
+    assert vocabs((layout,), AB)["main"].blocks == (("task", 5), ("a", 9), ("pad", 1), ("end", 1))
+    assert draw(layout.blocks[1], {"a": items(1)}) == "main | a0 a]"
+    assert picture(layout, {"a": items(1)}, AB) == "main | =2 a0 a]"
+    assert layout.read(layout.place([{"a": items(1)}], AB, ("a",)), AB) == [{"a": [0]}]
 
 
 def test_a_regular_arm_cannot_overfill_its_chunk_and_a_switch_needs_an_item():
@@ -171,6 +256,7 @@ def test_layouts_are_data():
 
 LINE, PAIR = Layout((Line("a"),)), Layout((Line("a"), Line("b")))
 ONE = {"a": items(3), "b": items(2)}
+ENDLESS, ZEROS = Layout((Stack(("a",), end="never"),)), Layout((Stack(("a", "b"), end="zeros"),))
 OTHER = {"main": Vocab((("a", 8), ("pad", 1), ("end", 1)))}
 
 
@@ -188,6 +274,21 @@ OTHER = {"main": Vocab((("a", 8), ("pad", 1), ("end", 1)))}
         (lambda: Cursor(LINE, AB, {}), "but the model has 0 there"),
         (lambda: Stack(("a", "b"), (0, 1, 2)), r"a Stack of 2 streams got 3 delays, \(0, 1, 2\)"),
         (lambda: Stack(("a",), (-1,)), r"delays \(-1,\); a delay is 0 steps or more"),
+        (lambda: Stack(("a", "b"), rows=("x",)), r"a Stack of 2 streams got the rows \('x',\)"),
+        (lambda: Stack(("a", "b"), rows=("x", "x")), "a row of its own"),
+        (lambda: Stack(("a",), end="no"), "got end='no'"),
+        (lambda: Stack(("a", "b"), (0, 1), end="zeros"), r"has no delays, got \(0, 1\)"),
+        (lambda: Layout((Stack(("a",), end="never"), Line("b"))), "a Stack that never ends is followed by a Line"),
+        (lambda: ENDLESS.place([ONE, ONE], AB, ()), "holds one turn, but got 2"),
+        (lambda: Cursor(ENDLESS, AB).given({"a": items(0)}), "nothing of .*'a'.* is left to give"),
+        (lambda: ZEROS.place([ONE], AB, ()), r"have \[3, 2\] items; cut them to the shortest"),
+        (lambda: ZEROS.place([{"a": items(2), "b": items(2)}], AB, ()), "item 0 is symbol 0 in all of .'a', 'b'."),
+        (lambda: Cursor(ZEROS, AB).given({"a": items(2), "b": items(2)}), "item 0 is symbol 0 in all of"),
+        (lambda: Cursor(ZEROS, {**AB, "b": Spec(1, 5, dim=2)}), "holds symbols, but 'b' has vectors"),
+        (lambda: Say((5,), size=5), "outside its size of 5"),
+        (lambda: vocabs((Layout((Say((1,), "t", size=3), Line("a"))), Layout((Say((1,), "t", size=4), Line("a")))), AB),
+         "one of 4 symbols here and as one of 3 there"),
+        (lambda: fits(Layout((Stack(("a", "b"), (0, 30)),)), AB, 2.5), "puts 'b' 3 s late, but .* lasts 2.5 s"),
         (lambda: Layout((Weave(("a", "b"), Time()),)).place([ONE], AB, ()), "when the items of 'b' begin"),
         (lambda: Layout((Weave(("a", "b"), Chunk(1)),)).place([ONE], AB, ()), "when the items of 'b' begin"),
         (lambda: Layout((Line("a"), Stack(("b", "a")))), "a layout has two streams 'a'"),

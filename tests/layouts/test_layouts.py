@@ -1,13 +1,16 @@
 """Every layout of the literature that we could name, under the same properties."""
 
+import copy
+
 import numpy as np
 import oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from published import LAYOUTS, PUBLISHED, draw, specs_of
+from published import LAYOUTS, PUBLISHED, draw, level, specs_of
 
-from oration.core import ABSENT, GIVEN, PREDICT, Grid, Stream
+from oration.core import ABSENT, GIVEN, PREDICT, TICKS, Grid, Stream
 from oration.layouts import Chunk, Cursor, Time, Weave, vocabs
+from oration.layouts.block import streams_of
 
 EVERY = sorted(LAYOUTS)
 SPECS = {name: spec for layout, _ in LAYOUTS.values() for name, spec in specs_of(layout).items()}
@@ -20,7 +23,8 @@ def cases(draw_, most=60):
     layout, predict = LAYOUTS[draw_(st.sampled_from(EVERY))]
     frames, turns, ragged = draw_(st.integers(0, most)), draw_(st.integers(1, 3)), draw_(st.booleans())
     rng, specs = np.random.default_rng(draw_(st.integers(0, 2**31))), specs_of(layout)
-    examples = [draw(layout.streams, frames, rng, ragged) for _ in range(turns)]
+    turns = 1 if layout.endless else turns
+    examples = [level(layout, draw(layout.streams, frames, rng, ragged)) for _ in range(turns)]
     share = draw_(st.sampled_from([0, 0.5, 1, 2]))  # 2: the ends are known as well
     known = {name: int(share * (1 + len(examples[-1][name]))) for name in predict} if share != 1 else {}
     return layout, predict, specs, examples, known, draw_(st.sampled_from([None, UNION]))
@@ -33,6 +37,16 @@ def same_items(want, got):
 
 def by_time(layout, kinds=(Time, Chunk)):
     return any(isinstance(b, Weave) and isinstance(b.by, kinds) for b in layout.blocks)
+
+
+def zeros(layout):
+    """The streams that end with a symbol 0."""
+    return {s for block in layout.blocks if getattr(block, "end", "") == "zeros" for s in block.streams}
+
+
+def same_roles(layout, ours, placed):
+    """Only an endless block leaves open whether a stream is over."""
+    return np.array_equal(np.where(placed == ABSENT, placed, ours) if layout.endless else ours, placed)
 
 
 def columns(grid):
@@ -82,7 +96,8 @@ def test_each_unknown_item_is_in_the_loss_exactly_once(case):
     asked = [rows[grid.rows[k]].name(int(grid.tokens[k, s]))[0] for k, s in cells]
     for name in predict:
         unknown = sum(len(e[name]) for e in turns) - min(known.get(name, 0), len(turns[-1][name]))
-        assert asked.count(name) == unknown
+        ends = len(turns) - (known.get(name, 0) > len(turns[-1][name])) if name in zeros(layout) else 0
+        assert asked.count(name) == unknown + ends
     assert not set(asked) & (set(layout.streams) - set(predict))
     assert all((grid.role[d.row, d.steps] != ABSENT).all() for d in grid.dense.values())
 
@@ -100,13 +115,14 @@ def test_the_cursor_gives_back_a_known_example_and_its_roles(case):
         for stream, vector in dense.items():
             assert any(np.array_equal(vector, v) for _, v in cells.values() if v is not None), stream
         if not mixed:
-            assert np.array_equal(cursor.roles(predict), grid.role[:, step])
+            assert same_roles(layout, cursor.roles(predict), grid.role[:, step])
         for row, ranges in cursor.ranges().items():
-            assert any(first <= cells[row][0] < past for first, past in ranges)
+            lapsed = layout.endless and cells[row][0] == cursor.vocabs[row].offset("pad")
+            assert lapsed or any(first <= cells[row][0] < past for first, past in ranges)
         cursor.feed(column, dense)
         number += cursor.turn_done
-    assert number == len(turns)
-    assert cursor.turn_done
+    assert number == (0 if layout.endless else len(turns))
+    assert cursor.turn_done != layout.endless
 
 
 @settings(max_examples=150, deadline=None)
@@ -117,11 +133,11 @@ def test_a_prompt_is_given_by_the_cursor_as_it_is_placed(case):
     if by_time(layout, Time):
         return  # known items that do not end at one time; see the next test
     for step, (column, dense) in enumerate(columns(grid)):
-        assert np.array_equal(cursor.roles(predict, known), grid.role[:, step])
+        assert same_roles(layout, cursor.roles(predict, known), grid.role[:, step])
         cells = cursor.given(turns[-1], predict, known)
-        assert [row for row in grid.rows if row not in cells] == [
-            row for k, row in enumerate(grid.rows) if grid.role[k, step] == PREDICT
-        ]
+        asked = [row for k, row in enumerate(grid.rows) if grid.role[k, step] == PREDICT]
+        drawn = [row for row in grid.rows if row not in cells]
+        assert set(drawn) >= set(asked) if layout.endless else drawn == asked
         assert all(cells[row][0] == column[k] for k, row in enumerate(grid.rows) if row in cells)
         cursor.feed(column, dense)
 
@@ -155,7 +171,7 @@ def test_whatever_the_cursor_allows_can_be_placed_again(name, seed):
         for row, ranges in cursor.ranges().items():
             assert all(first < past for first, past in ranges)
             first, past = ranges[rng.integers(len(ranges))] if step < 60 else ranges[-1]  # then: end, if it may
-            column.append(int(rng.integers(first, past)))
+            column.append(int(rng.integers(first, past if step < 60 else first + 1)))
             stream = cursor.vocabs[row].name(column[-1])[0]
             if stream in specs and specs[stream].dim:
                 dense[stream] = rng.normal(size=specs[stream].dim).astype(np.float32)
@@ -163,9 +179,9 @@ def test_whatever_the_cursor_allows_can_be_placed_again(name, seed):
         items = cursor.feed(column, dense)
         assert all(len(cursor.turns[-1][s]) == len(before.get(s, ())) + 1 for s, _ in items)
         drawn.append(column)
-        if cursor.turn_done:
+        if cursor.turn_done or (layout.endless and step == 80):
             break
-    assert cursor.turn_done
+    assert cursor.turn_done != layout.endless
     grid = Grid(np.array(drawn).T, np.full((len(cursor.vocabs), len(drawn)), GIVEN, np.int8), tuple(cursor.vocabs))
     if not by_time(layout):
         items = cursor.turns[0]
@@ -174,3 +190,43 @@ def test_whatever_the_cursor_allows_can_be_placed_again(name, seed):
         assert np.array_equal(layout.place([example], specs, predict).tokens, grid.tokens)
     elif not any(specs[s].dim for s in layout.streams):
         assert layout.read(grid, specs) == cursor.turns
+
+
+@settings(max_examples=100, deadline=None)
+@given(cases(most=20), st.floats(0, 1))
+def test_a_fork_goes_on_alone(case, share):
+    layout, predict, specs, turns, _, shared = case
+    grid = layout.place(turns, specs, predict, vocabs=shared)
+    cursor, all_columns = Cursor(layout, specs, shared), list(columns(grid))
+    cut = int(share * len(all_columns))
+    for column, dense in all_columns[:cut]:
+        cursor.feed(column, dense)
+    before = cursor.allowed(), [{name: len(items) for name, items in turn.items()} for turn in cursor.turns]
+    forks = [cursor.fork(), copy.deepcopy(cursor), cursor.fork().fork()]
+    for fork in forks:
+        assert fork.ranges() == cursor.ranges()
+        for column, dense in all_columns[cut:]:
+            fork.feed(column, dense)
+    assert (cursor.allowed(), [{n: len(items) for n, items in turn.items()} for turn in cursor.turns]) == before
+    for fork in forks if all_columns else []:
+        for example, got in zip(turns, fork.turns, strict=True):
+            assert all(same_items(example[name], got[name]) for name in layout.streams)
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases(most=20))
+def test_the_cursor_knows_in_which_chunk_an_item_came(case):
+    layout, predict, specs, turns, _, shared = case
+    cursor, grid = Cursor(layout, specs, shared), layout.place(turns[-1:], specs, predict, vocabs=shared)
+    for column, dense in columns(grid):
+        cursor.feed(column, dense)
+    for block in layout.blocks:
+        for name in streams_of(block):
+            onsets = cursor.onsets(name)
+            if not isinstance(block, Weave) or not isinstance(block.by, Chunk) or not len(turns[-1][name]):
+                assert onsets is None
+                continue
+            stream, long = turns[-1][name], int(block.by.seconds * TICKS + 0.5)
+            assert np.array_equal(onsets // long, stream.times(specs[name]) // long)
+            assert (np.diff(onsets) > 0).all()
+            assert np.array_equal(cursor.fork().onsets(name), onsets)

@@ -1,18 +1,23 @@
 """Text LMs as bodies: tiny ones of random weights, written in transformers' format by the tests themselves."""
 
+import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 import torch.nn.functional as F
 
 from oration.core import BadInput, Spec, Stream, collate, dumps, from_record, pack
 from oration.generate import Sampler, complete
 from oration.layouts import Layout, Line, Stack
-from oration.lms import LM, Fresh, FromText, LanguageModel, Rows, TextBody, Transformer
+from oration.lms import LM, Fresh, FromText, LanguageModel, Lora, Rows, TextBody, Transformer
+from oration.lms.quick import quick
+from oration.objectives import CrossEntropy
 from oration.tasks import Task
 
 SIZES = {"num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 128, "vocab_size": 48}
@@ -37,6 +42,7 @@ KINDS = {
     "pythia": ("GPTNeoXConfig", {"hidden_size": 32, "intermediate_size": 40, **SIZES}),
 }
 UNITS, TEXT = Spec(20, 50), Spec(48)
+SPEAK = Task(name="test", layout=Layout((Line("text"), Line("units"))), predict=("text", "units"))
 
 
 @cache
@@ -143,7 +149,7 @@ def test_without_text_only_the_body_is_kept():
 @torch.no_grad()
 def test_a_checkpoint_needs_no_folder():
     lm, task, model = grown("llama", "text", "units")
-    record = from_record(__import__("json").loads(dumps(lm.pinned().body)))
+    record = from_record(json.loads(dumps(lm.pinned().body)))
     again = LM(name="twist", tasks=(task,), body=record, context=128).build({"units": UNITS, "text": TEXT}).eval()
     assert lm.pinned().start == Fresh()
     assert again.body.folder == lm.body.folder
@@ -152,7 +158,7 @@ def test_a_checkpoint_needs_no_folder():
     batch = collate([grid], [68])
     assert torch.equal(again(batch)["main"], model(batch)["main"])
     assert isinstance(again, LanguageModel)
-    assert lm.tiny().body == Transformer.tiny()
+    assert json.loads(lm.tiny().body.config)["model_type"] == "llama"
     assert lm.tiny().start == Fresh()
 
 
@@ -167,6 +173,76 @@ def test_text_beside_units_keeps_offset_zero_and_tied_weights_may_be_shared():
     assert torch.equal(model.embeddings["text"].weight[:48], table)
     assert model.head.weight("text") is model.embeddings["text"].weight
     assert not [name for name in model.state_dict() if name.startswith("head")]
+
+
+def spoken(task, seed=0):
+    rng = np.random.default_rng(seed)
+    example = {"text": Stream(rng.integers(0, 48, 9)), "units": Stream(rng.integers(0, 20, 9))}
+    return collate([task.place([example], {"units": UNITS, "text": TEXT})], [68])
+
+
+def trained(body):
+    """A speech LM from a text LM, after two updates of whatever may be changed -> names of what was, and the model."""
+    torch.manual_seed(0)
+    lm = LM(name="lm", tasks=(SPEAK,), body=body, start=FromText(), context=128)
+    model = lm.build({"units": UNITS, "text": TEXT})
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        CrossEntropy().build(model, {})(model, spoken(SPEAK)).total.backward()
+        optimizer.step()
+    changed = {name for name, weight in model.state_dict().items() if not torch.equal(weight, before[name])}
+    return lm, model.eval(), changed
+
+
+def test_a_frozen_body_stays_while_embeddings_learn():
+    _, model, changed = trained(TextBody(folder("llama"), trained="frozen"))
+    assert changed
+    assert not [name for name in changed if name.startswith("body")]
+    assert {name.split(".")[0] for name in changed} == {"embeddings", "head", "first"}
+    assert all(weight.grad is None for weight in model.body.parameters())
+
+
+@pytest.mark.parametrize("kind", ["opt", "llama", "qwen2", "gpt2"])
+def test_lora_changes_little_and_saves_without_the_folder(kind, tmp_path):
+    lm, model, changed = trained(TextBody(folder(kind), trained="lora", lora=Lora(rank=2, alpha=4)))
+    inside = {name for name in changed if name.startswith("body")}
+    assert inside
+    assert all("lora_" in name for name in inside)
+    path = tmp_path / "lm.safetensors"
+    safetensors.torch.save_model(model, str(path))
+    record = from_record(json.loads(dumps(lm.pinned().body)))
+    assert json.loads(dumps(record)) == json.loads(dumps(lm.pinned().body))
+    again = LM(name="lm", tasks=(SPEAK,), body=replace(record, folder="gone"), context=128)
+    again = again.build({"units": UNITS, "text": TEXT}).eval()
+    safetensors.torch.load_model(again, str(path))
+    with torch.no_grad():
+        want = model(spoken(SPEAK, 1))["main"]
+        assert torch.equal(again(spoken(SPEAK, 1))["main"], want)
+        fast = quick(model, "fp32")
+        torch.testing.assert_close(fast(spoken(SPEAK, 1))["main"], want, atol=2e-5, rtol=1e-4)
+        assert torch.equal(model(spoken(SPEAK, 1))["main"], want)
+        assert not [name for name in fast.state_dict() if "lora" in name]
+
+
+@torch.no_grad()
+def test_lora_expects_the_same_text_at_first():
+    plain, lora = (
+        LM(name="lm", tasks=(SPEAK,), body=body, start=FromText(), context=128)
+        for body in (
+            TextBody(folder("qwen2")),
+            TextBody(folder("qwen2"), trained="lora", lora=Lora(targets=("down_proj",))),
+        )
+    )
+    logits = []
+    for lm in (plain, lora):
+        torch.manual_seed(0)
+        model = lm.build({"units": UNITS, "text": TEXT}).eval()
+        logits.append(model(spoken(SPEAK))["main"][:, :10, :48])  # before what is fresh in both
+    torch.testing.assert_close(*logits)
+    with pytest.raises(BadInput, match=r"LoRA with targets=\('nothing',\) does not fit Qwen2Model"):
+        replace(lora, body=replace(lora.body, lora=Lora(targets=("nothing",)))).build({"units": UNITS, "text": TEXT})
 
 
 def test_what_does_not_fit_is_said(tmp_path):

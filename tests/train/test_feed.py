@@ -8,7 +8,7 @@ import torch
 
 from oration.core import PREDICT, TICKS, BadInput, Spec, Stream, Waveform
 from oration.data.manifest import Clip
-from oration.layouts import Layout, Line
+from oration.layouts import Layout, Line, Stack
 from oration.lms import LM, Transformer
 from oration.streams import Dedup, Frames
 from oration.tasks import Task
@@ -132,3 +132,10 @@ def test_a_packed_batch_depends_on_seed_and_step_alone():
     assert [a(s).tokens.sum() for s in steps] == [feed.batches(Ramp(), Mix(), 5, lm())(s).tokens.sum() for s in steps]
     assert not torch.equal(a(0).tokens, a(a.__self__.steps_per_epoch).tokens)
     assert b(0).tokens.shape == (2, 1, 40)
+
+
+def test_a_delay_longer_than_every_clip_is_said_before_training():
+    task = Task(name="late", layout=Layout((Stack(("units", "f0"), (0, 500)),)), predict=("units",))
+    lm = LM(name="lm", tasks=(task,), body=Transformer.tiny()).build(Ramp.specs)
+    with pytest.raises(BadInput, match="puts 'f0' 10 s late, but the longest clip lasts 4 s"):
+        Packed(length=64).batches(Ramp(), Mix(), seed=0, part=lm)

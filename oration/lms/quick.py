@@ -1,0 +1,40 @@
+"""A language model as it is used, not trained: the same class and the same numbers, in frozen layers."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any, TypeVar, cast
+
+from torch import nn
+
+from oration.lms.heads import RowsModel
+from oration.lms.text import merge
+from oration.nn.flat import FlatStack
+from oration.nn.linear import Weights, freeze, frozen
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def quick(model: M, weights: Weights) -> M:
+    """A copy whose body and head have `frozen` linear layers. What else it has, embeddings above all, is shared."""
+    shared = {id(weight): nn.Parameter(weight.detach(), requires_grad=False) for weight in model.parameters()}
+    copy = cast(Any, deepcopy(model, cast(Any, shared)).eval())
+    merge(copy.body)
+    freeze(copy.body, weights)
+    if FlatStack.fits(getattr(copy.body, "stack", copy.body)):
+        copy.body.stack = FlatStack(copy.body.stack)
+    if isinstance(copy.head, RowsModel) and copy.head.tied:
+        _untie(copy.head, weights)
+    elif not hasattr(copy, "cell_nats"):  # models of whole grids have their own ways with the head's weights
+        freeze(copy.head, weights)
+    return cast(M, copy)
+
+
+def _untie(head: RowsModel, weights: Weights) -> None:
+    """Projections of its own for a head that shares the embeddings: a frozen layer is another thing than a table."""
+    for name, table in head._embeddings[0].items():
+        weight: Any = table.weight
+        layer = nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")
+        layer.weight = weight
+        head.projections[name] = frozen(layer, weights)
+    head.tied = False

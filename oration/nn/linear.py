@@ -1,0 +1,122 @@
+"""Linear layers with frozen weights, laid out for speed or rounded to fewer bits. Layers only; know no speech.
+
+At one row a linear layer costs what reading its weights costs, so fewer bytes are less time; at many rows it costs its
+arithmetic, and there CPUs with bfloat16 and 8-bit dot products (AVX-512 BF16 and VNNI) do more at a time.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from oration.core import BadInput
+
+Weights = Literal["fp32", "bf16", "int8"]
+
+
+def frozen(layer: nn.Linear, weights: Weights) -> nn.Module:
+    """The same layer for inference, with its weights in this precision. Inputs and outputs stay what they were.
+
+    Raises:
+        BadInput: another precision.
+    """
+    if weights not in ("fp32", "bf16", "int8"):
+        raise BadInput(f"weights={weights!r} is no precision of frozen weights; take 'fp32', 'bf16' or 'int8'")
+    with torch.no_grad():
+        if weights == "int8":
+            return Int8Linear(layer)
+        return PackedLinear(layer, torch.float32 if weights == "fp32" else torch.bfloat16)
+
+
+def freeze(module: nn.Module, weights: Weights) -> None:
+    """Put `frozen` layers in the place of all linear layers inside a module."""
+    for name, child in module.named_children():
+        if type(child) is nn.Linear:
+            setattr(module, name, frozen(child, weights))
+        else:
+            freeze(child, weights)
+
+
+class PackedLinear(nn.Module):
+    """float32 or bfloat16 weights in the blocked order of oneDNN; elsewhere than on a CPU, in their own.
+
+    In float32 it gives what `nn.Linear` gives, but for the order of its sums.
+    """
+
+    def __init__(self, layer: nn.Linear, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+        weight = layer.weight.detach().to(dtype)
+        self.bias = None if layer.bias is None else layer.bias.detach().to(dtype)
+        self.packed: Tensor | None = None
+        self.plain: Tensor | None = None
+        self.across: Tensor | None = None
+        if weight.device.type == "cpu" and torch.backends.mkldnn.is_available():
+            # The order for 8 rows is good for any number but one.
+            self.packed = torch.ops.mkldnn._reorder_linear_weight(weight, 8)
+            if dtype == torch.float32 and layer.out_features >= 2 * layer.in_features:
+                self.across = weight.t().contiguous()  # one row times a wide matrix runs faster along its columns
+        else:
+            self.plain = weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float[..., in] -> float[..., out]."""
+        own = x.dtype
+        if own != self.dtype:
+            x = x.to(self.dtype)
+        if self.packed is None:
+            assert self.plain is not None
+            return F.linear(x, self.plain, self.bias).to(own)
+        if self.across is not None and x.numel() == x.shape[-1]:
+            y = x @ self.across
+            return (y if self.bias is None else y + self.bias).to(own)
+        return torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "").to(own)
+
+
+class Int8Linear(nn.Module):
+    """Weights of 8 bits with a scale for each output, and inputs of 8 bits with a scale for each row.
+
+    A row's result does not depend on its neighbours, so a batch gives what single calls give. Rounding to nearest in
+    both is what Dettmers et al. 2022 (arXiv:2208.07339, section 2.1) call vector-wise quantization.
+    """
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        weight = layer.weight.detach().float()
+        self.size, self.bias = layer.out_features, None if layer.bias is None else layer.bias.detach().float()
+        scale = weight.abs().amax(1).clamp(min=1e-12) / 127
+        self.packed = None
+        if weight.device.type == "cpu" and "fbgemm" in torch.backends.quantized.supported_engines:
+            # Four inputs more, which stand at -1 and 1 and count for nothing: with them the range of every row is the
+            # same, and the kernel's one scale for all rows is the scale of each.
+            wide = F.pad(weight, (0, 4))
+            with warnings.catch_warnings():  # torch plans to give these names to another library
+                warnings.simplefilter("ignore")
+                rounded = torch.quantize_per_channel(
+                    wide, scale.double(), torch.zeros(self.size).long(), 0, torch.qint8
+                )
+            self.packed = torch.ops.quantized.linear_prepack(rounded, None)
+            # Without VNNI a sum of two products may not fit 16 bits, unless inputs have 7 bits.
+            self.narrow = not torch.cpu._is_vnni_supported()
+            operation: Any = torch.ops.quantized.linear_dynamic
+            self.multiply = operation.default._op  # without the tracing that looks at every argument in Python
+            self.edge = torch.tensor([[1.0, -1.0, 0.0, 0.0]])
+        else:
+            self.weight, self.scale = (weight / scale[:, None]).round().to(torch.int8), scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float[..., in] -> float[..., out]."""
+        if self.packed is None:
+            y = F.linear(x, self.weight.to(x.dtype)) * self.scale.to(x.dtype)
+        else:
+            rows = x if x.dim() == 2 else x.reshape(-1, x.shape[-1])
+            most = rows.abs().amax(-1, keepdim=True).clamp_(min=1e-12)
+            rows = torch.cat((rows / most, self.edge.expand(len(rows), 4)), -1)
+            y = self.multiply(rows, self.packed, self.narrow).mul_(most)
+            if x.dim() != 2:
+                y = y.view(*x.shape[:-1], self.size)
+        return y if self.bias is None else y + self.bias

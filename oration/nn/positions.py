@@ -1,0 +1,66 @@
+"""Where a step stands: rotary, sinusoidal and learned positions. Layers only; knows no speech."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class Rotary(nn.Module):
+    """Rotary positions (Su et al. 2021, arXiv:2104.09864): the angles by which `rotate` turns queries and keys."""
+
+    def __init__(self, width: int, base: float = 10_000.0) -> None:
+        super().__init__()
+        # Angles are formed in float64: after two hours at 50 Hz a float32 angle is off by 0.02 rad.
+        self.frequency: Tensor
+        frequency = base ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
+        self.register_buffer("frequency", frequency, persistent=False)
+
+    def forward(self, position: Tensor) -> tuple[Tensor, Tensor]:
+        """long[B, S] -> cosine and sine, float[B, 1, S, width / 2]."""
+        angle = position[:, None, :, None].double() * self.frequency.double()
+        return angle.cos().float(), angle.sin().float()
+
+
+def rotate(x: Tensor, turn: tuple[Tensor, Tensor], interleaved: bool = False) -> Tensor:
+    """Apply `Rotary`'s output to queries or keys, float[B, H, S, width].
+
+    Pairs turned together are a half apart (LLaMA) or, interleaved, neighbours (the paper, Moshi). Where there are fewer
+    angles than pairs, only the first part of a head is turned.
+    """
+    part = 2 * turn[0].shape[-1]
+    if part < x.shape[-1]:
+        return torch.cat((rotate(x[..., :part], turn, interleaved), x[..., part:]), -1)
+    cosine, sine = (t.to(x.dtype) for t in turn)
+    first, second = (x[..., ::2], x[..., 1::2]) if interleaved else x.chunk(2, -1)
+    turned = (first * cosine - second * sine, second * cosine + first * sine)
+    return torch.stack(turned, -1).flatten(-2) if interleaved else torch.cat(turned, -1)
+
+
+class Sine(nn.Module):
+    """Fixed waves, cosines before sines (Vaswani et al. 2017, arXiv:1706.03762, 3.5; laid as in MusicGen)."""
+
+    def __init__(self, dim: int, base: float = 10_000.0) -> None:
+        super().__init__()
+        self.frequency: Tensor
+        steps = torch.arange(dim // 2, dtype=torch.float64) / max(1, dim // 2 - 1)
+        self.register_buffer("frequency", torch.exp(-math.log(base) * steps), persistent=False)
+
+    def forward(self, position: Tensor) -> Tensor:
+        """long[B, S] -> float[B, S, dim]."""
+        angle = position[..., None].double() * self.frequency.double()
+        return torch.cat((angle.cos(), angle.sin()), -1).float()
+
+
+class Learned(nn.Module):
+    """One vector for each of `most` positions."""
+
+    def __init__(self, most: int, dim: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(most, dim)
+
+    def forward(self, position: Tensor) -> Tensor:
+        """long[B, S] -> float[B, S, dim]."""
+        return self.table(position)
