@@ -5,7 +5,7 @@
 One thread on the CPU, timed by its own clock. Generating: one step of the body after 256 others, the rows of the depth
 Transformer (weights shared by the rows, and weights per row), the projections to symbols, drawing. MACs are those of
 the weights and of attention; a part whose MAC/s lie far below the body's pays for calls, not for arithmetic. Training:
-forward and backward of 4 x 256 steps, with the depth Transformer on all of them and on 1/16 (`CrossEntropy(share=)`).
+forward and backward of 256 steps, with the depth Transformer on all of them and on 1/16 (`CrossEntropy(share=)`).
 Each time is the best of several in one run.
 """
 
@@ -35,7 +35,7 @@ SIZES = {
         Depth(layers=6, dim=512, heads=8, ffn=1408, rows=ROWS, independent=("text",)),
     ),
 }
-PAST, STEPS, LINES = 256, 256, 4
+PAST, STEPS, LINES = 256, 256, 1
 
 
 def best(run, device, times=7):

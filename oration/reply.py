@@ -69,7 +69,8 @@ class Link:
     @property
     def both(self) -> bool:
         """Whether it predicts both parties (dGSLM, NTPP): the prompt is then a beginning for both."""
-        return any(name.startswith(USER) for name in self.task.predict if name[len(USER) :] in self.task.predict)
+        pairs = any(name.startswith(USER) for name in self.task.predict if name[len(USER) :] in self.task.predict)
+        return pairs and not any(name.startswith(USER) for name in self.given)
 
     @property
     def listens(self) -> tuple[str, ...]:
@@ -232,7 +233,7 @@ def _columns(task: Task, items: Mapping[str, int]) -> int:
 
 def _speaks(name: str, specs: Mapping[str, Spec]) -> bool:
     """Whether a stream lasts as long as the sound: it has a rate, or is the runs of one that has, or beside these."""
-    return specs[name].rate is not None or name.endswith((".runs", ".durations", ".f0"))
+    return specs[name].rate is not None or name.endswith((".runs", ".timed", ".durations", ".f0"))
 
 
 def per_second(name: str, specs: Mapping[str, Spec]) -> float:
@@ -240,7 +241,8 @@ def per_second(name: str, specs: Mapping[str, Spec]) -> float:
     rate, base = specs[name].rate, specs.get(name.rpartition(".")[0])
     if rate is not None:
         return float(rate)
-    return RUNS * float(base.rate) if base is not None and base.rate else SYMBOLS
+    share = 1.0 if name.endswith(".timed") else RUNS
+    return share * float(base.rate) if base is not None and base.rate else SYMBOLS
 
 
 def exposed(links: Sequence[Link]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What the parts of a recipe cost, at whatever size: built without weights. Knows no training."""
+"""What a recipe comes to at whatever size, without weights and without speech. Knows no training."""
 
 from __future__ import annotations
 
@@ -6,12 +6,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from oration.core import BadInput
+from oration.core import TICKS, BadInput, Example, Spec, Stream
 from oration.model import SpeechLM
+
+
+def invented(specs: dict[str, Spec], seconds: int = 1) -> Example:
+    """Streams that could be `seconds` of speech: symbols last two frames, or come 4 a second where there is no rate."""
+    example = {}
+    for name, spec in specs.items():
+        count = spec.length(seconds) if spec.rate else 4 * seconds
+        if spec.dim:
+            example[name] = Stream.dense(np.zeros((count, spec.dim)))
+        elif spec.rate:
+            example[name] = Stream(np.arange(count) // 2 % spec.size)
+        else:
+            example[name] = Stream(np.arange(count) % spec.size, np.arange(count) * (TICKS // 4))
+    return example
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ class Synthesis:
         for example in made:
             order = resolve(self.steps(), set(example), "wave")
             for step in order[:-1]:
-                example = step.part.predict([example])[0]
-            waves += order[-1].part.decode([example])
+                example = example | step.part([example])[0]
+            waves += order[-1].part([example])
         return waves
 
     def speaks(self, spoken: Example) -> bool:
@@ -44,10 +44,14 @@ class Synthesis:
         """The parts that make what a vocoder needs, and the vocoder, as steps for `resolve`."""
         if self.recipe.vocoder is None:
             raise BadInput(f"recipe {self.recipe.name!r} has no vocoder, so it cannot give sound; use one that has")
-        steps = [Step(self.recipe.vocoder.needs, ("wave",), self.part("vocoder"))]
+        steps = [Step(self.recipe.vocoder.needs, ("wave",), self.part("vocoder").decode)]
+        for name, config in self.configs.items():  # what was made of other streams gives them back: pieces of units
+            part = self.part(name) if config in self.recipe.tokenizers and "wave" not in config.needs else None
+            if part is not None and hasattr(part, "restore"):
+                steps.append(Step(tuple(config.specs()), part.restores, part.restore))
         if self.recipe.prosody is not None:
             part = self.part("prosody")
-            steps.append(Step(self.recipe.prosody.needs, tuple(part.gives), part))
+            steps.append(Step(self.recipe.prosody.needs, tuple(part.gives), part.predict))
         return steps
 
     def voiced(self, example: Example, voice: str | None) -> Example:
@@ -74,10 +78,9 @@ class Synthesis:
 
     def joined(self, heard: Example, said: Example, known: int, voice: str | None) -> Example:
         """What was heard, as it was heard, then what was said, with durations and pitch as `prosody` gives them."""
-        steps = [step for step in self.steps() if "wave" not in step.gives]
         made = self.voiced(said, voice)
-        for step in steps:
-            made = step.part.predict([made])[0]
+        for step in resolve(self.steps(), set(made), "wave")[:-1]:
+            made = made | step.part([made])[0]
         heard = self.transposed(heard, voice)
         if "units" not in made or not known:
             return made

@@ -21,7 +21,7 @@ from oration.layouts import delay, rate
 from oration.model import SpeechLM
 from oration.recipe import Recipe
 from oration.reply import Reply, chain, reads
-from oration.sizes import parts_of
+from oration.sizes import invented, parts_of
 from oration.tasks import Task
 from oration.train.feed import Mix
 from oration.train.optim import AdamW, Cosine, Steps
@@ -108,7 +108,8 @@ def built(recipe: Recipe, title: str = "") -> Works:
             raise BadInput(f"{recipe.name!r} says how large {name!r} is, but its LMs are {list(works.parameters)}")
     if recipe.lms:
         task = cast(Task, recipe.lms[0].tasks[0])
-        pace = rate(task.layout, task.specs(model.specs))
+        ready = task.prepare(invented(model.specs), model.specs, np.random.default_rng(0))
+        pace = rate(task.layout, task.specs(model.specs), ready)
         works.steps, works.tokens = pace.steps, pace.tokens
         works.delay = max((d for d in delay(task.layout, task.specs(model.specs)).values() if d), default=0.0)
     return works

@@ -17,7 +17,7 @@ from oration.layouts import delay, picture
 from oration.lms import LM
 from oration.model import SpeechLM
 from oration.recipe import Recipe, find
-from oration.sizes import Part, parts_of
+from oration.sizes import Part, invented, parts_of
 from oration.tasks import Task
 
 
@@ -63,20 +63,6 @@ def _heard(model: SpeechLM, recording: Path) -> tuple[Example, float]:
     for _, task in _tasks(model.recipe):
         example |= task.prepare(example, model.specs, np.random.default_rng(0))
     return example, wave.seconds
-
-
-def invented(specs: dict[str, Spec], seconds: int = 1) -> Example:
-    """Streams that could be `seconds` of speech: symbols last two frames, or come 4 a second where there is no rate."""
-    example = {}
-    for name, spec in specs.items():
-        count = spec.length(seconds) if spec.rate else 4 * seconds
-        if spec.dim:
-            example[name] = Stream.dense(np.zeros((count, spec.dim)))
-        elif spec.rate:
-            example[name] = Stream(np.arange(count) // 2 % spec.size)
-        else:
-            example[name] = Stream(np.arange(count) % spec.size, np.arange(count) * (TICKS // 4))
-    return example
 
 
 def _streams(out: Console, model: SpeechLM, heard: Example | None, seconds: float) -> None:

@@ -12,11 +12,12 @@ from oration.lms.statespace import Griffin, GriffinModel, StateSpace, StateSpace
 from oration.lms.text import Lora, TextBody, TextBodyModel
 from oration.lms.towers import TwoTowers, TwoTowersModel
 from oration.lms.vectors import Flow, FlowModel, Regress, RegressModel
+from oration.nn.positions import Rope
 from oration.nn.transformer import Layer
 
 __all__ = [
     "LM", "Ctc", "CtcModel", "Depth", "DepthModel", "Flow", "FlowInfillModel", "FlowModel", "Fresh", "FromText",
     "Fusion", "Griffin", "GriffinModel", "InfillModel", "LanguageModel", "Layer", "Lora", "Regress", "RegressModel",
-    "Rows", "RowsModel", "Start", "State", "StateSpace", "StateSpaceModel", "TextBody", "TextBodyModel",
+    "Rope", "Rows", "RowsModel", "Start", "State", "StateSpace", "StateSpaceModel", "TextBody", "TextBodyModel",
     "Transformer", "TransformerModel", "TwoTowers", "TwoTowersModel", "Velocity", "Whole", "evaluating",
 ]  # fmt: skip

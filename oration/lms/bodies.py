@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from oration.core import BadInput
+from oration.nn.positions import Rope
 from oration.nn.transformer import Cache, Layer, Positions, TransformerStack, rewind
 
 
@@ -82,7 +83,7 @@ class Transformer:
     dropout: float = 0.0
     window: int | None = None
     """How many steps a step looks back, itself included; None: all."""
-    rope_base: float = 10_000.0
+    rope_base: float | Rope = 10_000.0
     bias: bool = False
     """Biases in the query, key and value projections (Qwen)."""
     causal: bool = True

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from oration.core import BadInput, Vocab
 from oration.lms.heads import key
-from oration.nn.positions import Rotary, rotate
+from oration.nn.positions import Rope, Rotary, rotate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Depth:
     """`sum`: a place holds the body's vector plus the embedding of the row above, from a table of the head (Moshi,
     UniAudio). `sequence`: the body's vector comes first, then the language model's embedding of one row after another,
     all through one projection (CSM)."""
-    rope_base: float | None = 10_000.0
+    rope_base: float | Rope | None = 10_000.0
     """Base of the rotary positions along the rows; None: no positions (Moshi, whose weights tell the rows apart)."""
     norm_eps: float = 1e-6
     final_norm: bool = True
@@ -252,8 +252,7 @@ class DepthModel(nn.Module):
         """An empty past for `n` columns; it is forgotten with the column."""
         config = self.config
         shape = (n, config.kv_heads or config.heads, len(self.seen), config.dim // config.heads)
-        both = like.new_empty(2 * config.layers, *shape).unbind(0)
-        return list(zip(both[::2], both[1::2], strict=True))
+        return [(like.new_empty(shape), like.new_empty(shape)) for _ in range(config.layers)]
 
 
 class DepthColumn:

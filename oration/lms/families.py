@@ -49,7 +49,9 @@ LLAMA_13B = _config(
              "num_key_value_heads": 40},
 )  # fmt: skip
 LLAMA_2_7B = _config(_LLAMA, {"max_position_embeddings": 4096, "rms_norm_eps": 1e-5})
-"""Touvron et al. 2023, arXiv:2307.09288. SpiRit-LM, AnyGPT, SpeechGPT-Gen."""
+"""Touvron et al. 2023, arXiv:2307.09288. AnyGPT, SpeechGPT-Gen."""
+LLAMA_2_7B_SPIRIT = _config(_LLAMA, {"max_position_embeddings": 4096, "rms_norm_eps": 1e-5, "rope_theta": 100000.0})
+"""Nguyen et al. 2024 (SpiRit-LM), arXiv:2402.05755, appendix A: the same with slower rotary positions."""
 _LLAMA_3: dict[str, Any] = {
     **_LLAMA, "vocab_size": 128256, "intermediate_size": 14336, "num_key_value_heads": 8, "rms_norm_eps": 1e-5,
     "max_position_embeddings": 8192, "rope_theta": 500000.0, "bos_token_id": 128000, "eos_token_id": 128001,

@@ -318,6 +318,9 @@ class FlowModel(Symbols):
 
 def _divergence(move: Any, x: Tensor, probes: Tensor) -> tuple[Tensor, Tensor]:
     """The velocity at x, float[N, W], and its divergence, float[N], from v . J v over the probes."""
-    turn: Any = torch.func.vmap(lambda probe: torch.func.jvp(move, (x,), (probe.expand_as(x),)))
-    velocity, turned = turn(probes)
+
+    def along(probe: Tensor) -> Any:
+        return torch.func.jvp(move, (x,), (probe.expand_as(x),))
+
+    velocity, turned = torch.func.vmap(along)(probes)
     return velocity[0], (turned * probes[:, None]).sum((0, 2)) / len(probes)

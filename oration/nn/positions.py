@@ -3,20 +3,45 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rope:
+    """Rotary positions of a model stretched to longer inputs: its slow turns are slowed further (Llama 3.1, CSM)."""
+
+    base: float
+    factor: float = 1.0
+    """How much slower the slowest turn."""
+    low: float = 1.0
+    """Pairs that turn less often than this within `context` steps are slowed by the whole factor."""
+    high: float = 4.0
+    """Pairs that turn more often are left alone; those between are slowed in part."""
+    context: int = 8192
+    """Steps the model was trained on at first."""
+
+    def slowed(self, frequency: Tensor) -> Tensor:
+        """Radians a step, float64[width / 2] -> the same, stretched."""
+        if self.factor == 1:
+            return frequency
+        turns = self.context * frequency / (2 * math.pi)
+        kept = ((turns - self.low) / (self.high - self.low)).clamp(0, 1)
+        return frequency * (kept + (1 - kept) / self.factor)
+
+
 class Rotary(nn.Module):
     """Rotary positions (Su et al. 2021, arXiv:2104.09864): the angles by which `rotate` turns queries and keys."""
 
-    def __init__(self, width: int, base: float = 10_000.0) -> None:
+    def __init__(self, width: int, base: float | Rope = 10_000.0) -> None:
         super().__init__()
         # Angles are formed in float64: after two hours at 50 Hz a float32 angle is off by 0.02 rad.
         self.frequency: Tensor
-        frequency = base ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
-        self.register_buffer("frequency", frequency, persistent=False)
+        rope = base if isinstance(base, Rope) else Rope(base=base)
+        frequency = rope.base ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
+        self.register_buffer("frequency", rope.slowed(frequency), persistent=False)
 
     def forward(self, position: Tensor) -> tuple[Tensor, Tensor]:
         """long[B, S] -> cosine and sine, float[B, 1, S, width / 2]."""

@@ -13,6 +13,7 @@ from dataclasses import replace
 from oration.layouts import Layout, Line, Ratio, Weave
 from oration.lms import LM, Layer, Transformer
 from oration.recipes.codec_mel import recipe as codec_mel
+from oration.recipes.gslm import recipe as gslm
 from oration.recipes.twist import recipe as twist
 from oration.streams import Dedup, Excerpt
 from oration.tasks import Task
@@ -42,8 +43,8 @@ tasks = (
         name="fine", operations=(Excerpt(codec.streams, 10.0),), layout=Layout((coarse, fine)), predict=fine.arms
     ),
 )
-encoder, clusters, _, _, ulm = twist.training
-stage = replace(ulm, optimizer=twist.training[-1].optimizer, budget=Steps(1_000_000))
+encoder, clusters, *_ = twist.training
+stage = replace(gslm.training[-1], budget=Steps(1_000_000))
 
 recipe = replace(
     twist,

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from oration.core import Spec, Stream, collate
 from oration.generate import Sampler, complete
 from oration.layouts import Layout, Line, Stack
-from oration.lms import LM, Depth, Layer, Transformer
+from oration.lms import LM, Depth, Layer, Rope, Transformer
 from oration.lms.released import load_released
 from oration.lms.released_csm import IGNORED, transformers
 from oration.tasks import Task
@@ -19,7 +19,18 @@ LEVELS, CARD, TEXT = 4, 16, 40
 SYMBOLS, BEGIN, END = CARD + 3, TEXT, TEXT + 1  # rows of their tables: a level's, and around a text
 LEVEL = tuple(f"codec.{i}" for i in range(LEVELS))
 SAY = Task(name="say", layout=Layout((Line("text", row="text"), Stack(LEVEL, end="zeros"))), predict=LEVEL)
+# As in sesame/csm-1b: both Transformers are stretched, the depth decoder's from 16 levels.
+ROPE = Rope(base=500_000.0, factor=32.0, low=0.125, high=0.5, context=1024)
+DEEP = Rope(base=500_000.0, factor=32.0, low=0.001953125, high=0.0078125, context=16)
 SPECS = {"text": Spec(TEXT), **{name: Spec(CARD, 12.5) for name in LEVEL}}
+
+
+def theirs(rope):
+    """A stretch as transformers writes it."""
+    return {
+        "rope_type": "llama3", "rope_theta": rope.base, "factor": rope.factor, "low_freq_factor": rope.low,
+        "high_freq_factor": rope.high, "original_max_position_embeddings": rope.context,
+    }  # fmt: skip
 
 
 @cache
@@ -35,13 +46,13 @@ def reference():
     depth = {
         "num_codebooks": LEVELS, "vocab_size": SYMBOLS, "hidden_size": 16, "intermediate_size": 24,
         "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1, "backbone_hidden_size": 32,
-        "max_position_embeddings": LEVELS + 1,
+        "max_position_embeddings": LEVELS + 1, "rope_parameters": theirs(DEEP),
     }  # fmt: skip
     config = CsmConfig(
         num_codebooks=LEVELS, vocab_size=SYMBOLS, text_vocab_size=TEXT + 4, hidden_size=32, intermediate_size=48,
         num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, codec_config=mimi,
         depth_decoder_config=depth, pad_token_id=0, bos_token_id=BEGIN, audio_token_id=1, audio_eos_token_id=2,
-        codebook_pad_token_id=CARD + 2,
+        codebook_pad_token_id=CARD + 2, rope_parameters=theirs(ROPE),
     )  # fmt: skip
     torch.manual_seed(1)
     model = CsmForConditionalGeneration(config).eval()
@@ -56,10 +67,10 @@ def reference():
 def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("csm")
     save_file({n: t.clone() for n, t in reference().state_dict().items()}, folder / "model.safetensors")
-    body = Transformer(layers=2, dim=32, heads=4, kv_heads=2, ffn=48, rope_base=500_000.0, layer=Layer(norm_eps=1e-5))
+    body = Transformer(layers=2, dim=32, heads=4, kv_heads=2, ffn=48, rope_base=ROPE, layer=Layer(norm_eps=1e-5))
     head = Depth(
         layers=2, dim=16, heads=2, kv_heads=1, ffn=24, rows=LEVEL[1:], independent=LEVEL[:1], inputs="sequence",
-        rope_base=500_000.0, norm_eps=1e-5,
+        rope_base=DEEP, norm_eps=1e-5,
     )  # fmt: skip
     ours = LM(name="csm", tasks=(SAY,), body=body, head=head).build(SPECS).eval()
     load_released(ours, folder, transformers(ours, symbols=SYMBOLS, begin=BEGIN, end=END), IGNORED)

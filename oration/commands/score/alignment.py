@@ -46,4 +46,5 @@ def table(found: dict[str, WordTimes]) -> Table:
         )
         for kind, errors in found.items()
     )  # fmt: skip
-    return Table("Absolute errors of word times", columns, rows, "Clips whose words are spelled otherwise are left out.")
+    note = "Clips whose words are spelled otherwise are left out."
+    return Table("Absolute errors of word times", columns, rows, note)
