@@ -161,7 +161,7 @@ def shipped():
     lm = SpeechLM.load()
     config = lm.recipe.lms[0]
     task = config.tasks[0]
-    heard = lm.encode([read(path, rate=lm.rate) for path in sorted(SAMPLES.glob('*.flac'))])
+    heard = lm.encode([read(path, rate=lm.rate) for path in sorted(SAMPLES.glob("*.flac"))])
     examples = [task.prepare(example, lm.specs, np.random.default_rng(0)) for example in heard]
     return lm.part(config.name), task, lm.specs, examples
 

@@ -3,19 +3,23 @@
     python benchmarks/train_lm.py [--lengths FILE] [--sequences 16] [--repeats 3] [--layers 6] [--dim 256]
 
 One thread, one run, the same sequences for all: the peer pads batches of 8 in the given order, as users do by default;
-we pack sequences into lines. Every variant takes forward, backward and an AdamW step; medians over repeats, which are
-interleaved so that a busy machine slows all alike. FILE holds one length per line, of real units; default: uniform
-50 to 500.
+we pack sequences into lines. Every variant takes forward, backward and an AdamW step, each with the optimizer of its
+own library. Ratios are medians over repeats of processor time, with the least and the greatest; the variants take
+turns, so that a busy machine slows all alike. FILE holds one length of real units a line, or is a manifest of
+recordings (then 50 units a second); default: uniform 50 to 500.
 """
 
 import argparse
+import json
 import statistics
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+import transformers
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from oration.core import Spec, Stream, collate, pack
@@ -23,6 +27,7 @@ from oration.layouts import Layout, Line
 from oration.lms import LM, Transformer
 from oration.objectives import CrossEntropy
 from oration.tasks import Task
+from oration.train import AdamW
 
 VOCAB, BATCH = 512, 8
 
@@ -78,14 +83,22 @@ def peer(sequences, args):
 
 def epoch(update, batches, optimizer, bf16):
     """Seconds for all batches."""
-    start = time.perf_counter()
+    start = time.process_time()
     for batch in batches:
         optimizer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             loss = update(batch)
         loss.backward()
         optimizer.step()
-    return time.perf_counter() - start
+    return time.process_time() - start
+
+
+def read(path):
+    """Units of each recording."""
+    lines = path.read_text().splitlines()
+    if path.suffix == ".jsonl":
+        return [round(50 * json.loads(line)["duration_s"]) for line in lines]
+    return [int(line) for line in lines]
 
 
 def main():
@@ -101,7 +114,7 @@ def main():
     rng = np.random.default_rng(0)
     lengths = rng.integers(50, 501, args.sequences)
     if args.lengths:
-        lengths = rng.permutation([int(line) for line in args.lengths.read_text().split()])[: args.sequences]
+        lengths = rng.permutation(read(args.lengths))[: args.sequences]
     sequences = [rng.integers(0, VOCAB, n) for n in lengths]
     tokens = int(sum(lengths)) + len(lengths)
     variants = {
@@ -111,20 +124,32 @@ def main():
         "oration, packed, fp32": (*ours(sequences, args, True), False),
         "oration, packed, bf16": (*ours(sequences, args, True), True),
     }
-    optimizers = {name: torch.optim.AdamW(v[2].parameters(), lr=1e-4) for name, v in variants.items()}
+    optimizers = {
+        name: (AdamW(lr=1e-4).build if name.startswith("oration") else partial(torch.optim.AdamW, lr=1e-4))(
+            model.parameters()
+        )
+        for name, (_, _, model, _) in variants.items()
+    }
     seconds = {name: [] for name in variants}
     for repeat in range(args.repeats + 1):
         for name, (update, batches, _, bf16) in variants.items():
             took = epoch(update, batches[: 1 if repeat == 0 else None], optimizers[name], bf16)
             if repeat:  # the first batch only warms up
                 seconds[name].append(took)
-    base = statistics.median(seconds["transformers, padded, fp32"])
+    base = seconds["transformers, padded, fp32"]
     print(
-        f"{len(lengths)} sequences of {min(lengths)}-{max(lengths)} units, {tokens} tokens; medians of {args.repeats}"
+        f"{len(lengths)} sequences of {min(lengths)}-{max(lengths)} units, {tokens} tokens; medians of {args.repeats}; "
+        f"torch {torch.__version__}, transformers {transformers.__version__}, one thread\n"
     )
+    print("| variant | parameters | updates | tokens/s | x transformers fp32 | least - greatest |")
+    print("|---|---|---|---|---|---|")
     for name, (_, batches, model, _) in variants.items():
-        took, size = statistics.median(seconds[name]), sum(w.numel() for w in model.parameters()) / 1e6
-        print(f"{name:28} {size:5.2f} M  {len(batches):2} updates  {tokens / took:7.0f} tokens/s  {base / took:5.2f}x")
+        size, took = sum(w.numel() for w in model.parameters()) / 1e6, statistics.median(seconds[name])
+        ratios = [b / s for b, s in zip(base, seconds[name], strict=True)]
+        print(
+            f"| {name} | {size:.2f} M | {len(batches)} | {tokens / took:.0f} | {statistics.median(ratios):.2f} | "
+            f"{min(ratios):.2f} - {max(ratios):.2f} |"
+        )
 
 
 if __name__ == "__main__":

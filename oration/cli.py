@@ -241,15 +241,35 @@ app.command(score, name="score")
 @app.command
 def show(
     model: Annotated[Positional[str], arg(metavar="RECIPE", help="A recipe, a Python file or a model folder.")],
-    recording: Annotated[Positional[Path | None], arg(metavar="RECORDING", help="Draw the grid of this.")] = None,
+    recording: Annotated[
+        Positional[Path | None], arg(metavar="RECORDING", help="Draw the grids that this becomes; or jfk.flac.")
+    ] = None,
     /,
     *,
+    out: Annotated[Path | None, arg(metavar="DIR", help="Folder for a page with all cells of the grids.")] = None,
+    text: Annotated[str | None, arg(metavar="TEXT", help="What the recording says, where a task reads it.")] = None,
+    task: Annotated[str | None, arg(metavar="NAME", help="Only this task.")] = None,
     settings: Settings = (),
 ) -> None:
-    """What a recipe is made of: streams, the grid of one second, delays, sizes."""
+    """What a recipe is made of: streams, the grid of a second or a recording, delays, sizes."""
     from oration.commands.show import run
 
-    run(model, recording, settings)
+    run(model, recording, text, task, out, settings)
+
+
+@app.command
+def check(
+    recipes: Annotated[Positional[tuple[str, ...]], arg(metavar="RECIPE", help="Recipes, or Python files.")] = (),
+    /,
+    *,
+    every: Annotated[bool, arg(name="all", help="All recipes of the package.")] = False,
+    data: Annotated[Path | None, arg(metavar="DIR", help="Folder with manifest.jsonl; else the samples.")] = None,
+    out: Out = Path("out/check"),
+) -> None:
+    """Whether recipes work: they build, learn, reply and load again, at their smallest."""
+    from oration.commands.check import run
+
+    sys.exit(run(recipes, every, data, out))
 
 
 @app.command

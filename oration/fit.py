@@ -15,6 +15,7 @@ from oration.core import BadInput, dumps
 from oration.core.files import replace_file
 from oration.data.manifest import Clip, read_manifest
 from oration.data.material import Material
+from oration.dry_run import dry_run
 from oration.lms import LM
 from oration.model import SpeechLM
 from oration.recipe import Recipe
@@ -36,10 +37,16 @@ def fit(recipe: Recipe, data: Path, out: Path, *, part: str | None = None, devic
         BadInput: `out` holds another recipe, or the data lacks what a stage needs.
     """
     clips = read_manifest(data)
+    left = [
+        stage
+        for number, stage in enumerate(recipe.training)
+        if part in (None, stage.part) and not _done(out, number, stage).is_file()
+    ]
+    dry_run(replace(recipe, training=tuple(left)), clips)
     _claim(recipe, out)
     _keep_ready(recipe, out)
     for number, stage in enumerate(recipe.training):
-        done = out / "training" / f"{number}-{stage.part}" / "done.json"
+        done = _done(out, number, stage)
         if done.is_file() or (part is not None and stage.part != part):
             continue
         model = SpeechLM(recipe, out)
@@ -47,6 +54,11 @@ def fit(recipe: Recipe, data: Path, out: Path, *, part: str | None = None, devic
         _record(recipe, out)
         replace_file(done, json.dumps({"steps": stage.budget.steps}))
     return SpeechLM(recipe, out)
+
+
+def _done(out: Path, number: int, stage: Train) -> Path:
+    """The file that says a stage is over."""
+    return out / "training" / f"{number}-{stage.part}" / "done.json"
 
 
 def _keep_ready(recipe: Recipe, out: Path) -> None:

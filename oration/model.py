@@ -320,6 +320,7 @@ class SpeechLM:
         parts = {link.lm.name: self.part(link.lm.name) for link in links}
         drawn = sampler or Sampler(temperature=0.8)
         spoken, said = say(parts, links, heard, self.specs, seconds=seconds, sampler=drawn, seed=seed)
+        self._restore(spoken)
         clock.lap("language model")
         new = {name: stream for reply in said for name, stream in reply.new().items()}
         words = self._words(spoken)
@@ -347,6 +348,13 @@ class SpeechLM:
             heard |= self.written(text)
         self._derive([heard])
         return heard
+
+    def _restore(self, spoken: Example) -> None:
+        """Add what pieces that were said are made of."""
+        for name, config in self.configs.items():
+            part = self.part(name) if config in self.recipe.tokenizers else None
+            if hasattr(part, "restore") and set(part.specs()) <= set(spoken):
+                spoken |= {made: stream for made, stream in part.restore([spoken])[0].items() if made not in spoken}
 
     def _words(self, spoken: Example) -> str | None:
         """What was said in text."""

@@ -10,9 +10,9 @@ from oration.commands.console import table
 from oration.commands.sheet import Sheet
 from oration.core import GIVEN, PREDICT
 
-WINDOW = 1.0
-"""Seconds of a grid that are printed, if it has times."""
-PANELS = 4
+HEAD, TAIL = 24, 4
+"""Steps of a block that are printed: its first and its last ones. Twice as many where there is only one block."""
+PANELS = 6
 """Pieces as wide as the terminal, at most."""
 STYLES = {"given": "cyan", "predict": "bold white on blue", "absent": "dim"}
 
@@ -23,10 +23,9 @@ def grid(out: Console, sheet: Sheet, where: str) -> None:
     Args:
         where: what to do to see all of it.
     """
-    seen = _panels(out, sheet)
-    steps = sheet.cells.steps
-    if seen < steps:
-        out.print(f"  [dim]{steps - seen:,} of {steps:,} steps are not shown; {where}[/]")
+    left = sheet.cells.steps - _panels(out, sheet)
+    if left:
+        out.print(f"  [dim]{left:,} of {sheet.cells.steps:,} steps are not shown; {where}[/]")
     _legend(out, sheet)
     _rows(out, sheet)
     _vocabulary(out, sheet)
@@ -52,52 +51,77 @@ def labels(sheet: Sheet) -> np.ndarray:
     return found
 
 
-def _window(sheet: Sheet, times: np.ndarray) -> int:
-    """Steps to print: up to the first that begins after the window."""
-    late = np.flatnonzero(times >= WINDOW)
-    return int(late[0]) if len(late) and np.isfinite(times).sum() > 1 else sheet.cells.steps
+def plain(sheet: Sheet, steps: int = 60) -> str:
+    """The first steps of a grid as plain text."""
+    text = labels(sheet)[:, :steps]
+    head = max(len(sheet.cells.rows[k]) for k in sheet.shown)
+    widths = [max(len(text[k, s]) for k in sheet.shown) for s in range(text.shape[1])]
+    lines = []
+    for k in sheet.shown:
+        line = " ".join(f"{text[k, s]:{wide}}" for s, wide in enumerate(widths))
+        lines.append(f"{sheet.cells.rows[k]:{head}} | {line}".rstrip() + (" ..." if sheet.cells.steps > steps else ""))
+    return "\n".join(lines)
 
 
-def _panels(out: Console, sheet: Sheet) -> int:
+def beginning(out: Console, sheet: Sheet, panels: int = 2) -> None:
+    """Print only the first columns of a grid, and what its signs mean."""
+    _panels(out, sheet, panels)
+    _legend(out, sheet)
+
+
+def _chosen(sheet: Sheet) -> list[int | None]:
+    """Steps to print; None stands for those left out."""
+    cells = sheet.cells
+    borders = np.flatnonzero(np.diff(cells.block * 1_000_000 + cells.turn)) + 1
+    head = HEAD * (1 if len(borders) else 2)
+    steps: list[int | None] = []
+    for block in np.split(np.arange(cells.steps), borders):
+        all_of_it = len(block) <= head + TAIL + 1
+        steps += block.tolist() if all_of_it else [*block[:head].tolist(), None, *block[-TAIL:].tolist()]
+    return steps
+
+
+def _panels(out: Console, sheet: Sheet, panels: int = PANELS) -> int:
     """Print pieces of the grid one below the other; how many steps were printed."""
-    shown, text, times = sheet.shown, labels(sheet), sheet.times()
-    names = [sheet.cells.rows[k] for k in shown]
-    head = max(map(len, [*names, "seconds"]))
-    room = out.width - head - 5
-    step, last = 0, _window(sheet, times)
-    for _ in range(PANELS):
-        widths: list[int] = []
-        while step + len(widths) < last:
-            wide = max(len(text[k, step + len(widths)]) for k in shown)
-            if sum(widths) + len(widths) + wide > room:
+    shown, text, times, left = sheet.shown, labels(sheet), sheet.times(), _chosen(sheet)
+    head = max(len(name) for name in [*(sheet.cells.rows[k] for k in shown), "seconds"])
+    printed = 0
+    for number in range(panels):
+        piece: list[tuple[int | None, int]] = []
+        room = out.width - head - 5
+        while left:
+            wide = 3 if left[0] is None else max(len(text[k, left[0]]) for k in shown)
+            room -= wide + 1
+            if room < 0 and piece:
                 break
-            widths.append(wide)
-        if not widths:
+            piece.append((left.pop(0), wide))
+        if not piece:
             break
-        span = range(step, step + len(widths))
-        out.print(Text(f"  {'seconds':{head}}   {_axis(times[span.start : span.stop], widths)}", "dim"), no_wrap=True)
-        for k, name in zip(shown, names, strict=True):
-            line = Text(f"  {name:{head}} | ", no_wrap=True)
-            for s, wide in zip(span, widths, strict=True):
-                role = sheet.cells.role[k, s]
-                style = STYLES["predict" if role == PREDICT else "given" if role == GIVEN else "absent"]
-                line.append(f"{text[k, s]:{wide}}", style)
-                line.append(" ")
-            line.rstrip()
-            out.print(line, no_wrap=True)
-        step = span.stop
-        if step < last:
-            out.print()
-    return step
+        out.print() if number else None
+        out.print(Text(f"  {'seconds':{head}}   {_axis(times, piece)}", "dim"), no_wrap=True)
+        for k in shown:
+            out.print(_line(sheet, text, k, head, piece), no_wrap=True)
+        printed += sum(step is not None for step, _ in piece)
+    return printed
 
 
-def _axis(times: np.ndarray, widths: list[int]) -> str:
+def _line(sheet: Sheet, text: np.ndarray, k: int, head: int, piece: list[tuple[int | None, int]]) -> Text:
+    line = Text(f"  {sheet.cells.rows[k]:{head}} | ", no_wrap=True)
+    for step, wide in piece:
+        role = None if step is None else sheet.cells.role[k, step]
+        style = STYLES["predict" if role == PREDICT else "given" if role == GIVEN else "absent"]
+        line.append("..." if step is None else text[k, step], style)
+        line.append(" " * (wide + 1 - (3 if step is None else len(text[k, step]))))
+    line.rstrip()
+    return line
+
+
+def _axis(times: np.ndarray, piece: list[tuple[int | None, int]]) -> str:
     """Seconds above the columns, where there is room."""
-    line = ""
-    at = 0
-    for second, wide in zip(times, widths, strict=True):
-        if np.isfinite(second) and (not line or len(line) + 2 <= at):
-            line = line.ljust(at) + f"{second:.2f}"
+    line, at = "", 0
+    for step, wide in piece:
+        if step is not None and np.isfinite(times[step]) and (not line or len(line) + 2 <= at):
+            line = line.ljust(at) + f"{times[step]:.2f}"
         at += wide + 1
     return line
 
@@ -157,7 +181,7 @@ def _loss(out: Console, sheet: Sheet) -> None:
     by = f" ({sheet.trained_by})" if sheet.trained_by else ""
     rows = table(f"In the loss{by}", "what", ">cells", ">in the loss", ">weight", ">share of the loss's weight")
     for name, there, asked, weight, share in sheet.covered():
-        rows.add_row(name, f"{there:,}", f"{asked:,}", weight, "" if share is None else f"{share:.1%}")
+        rows.add_row(name, f"{there:,}", f"{asked:,}", weight, f"{share:.1%}" if share else "")
     out.print(rows)
     if not sheet.trained_by:
         out.print("No stage of the recipe trains this task.", style="dim")

@@ -22,6 +22,8 @@ import numpy as np
 from oration.core import BadInput, Waveform
 from oration.core.files import replace_file
 from oration.evaluate.draw import Lane, Level, Line, lane_svg, plot_svg, spectrogram_png, ticks_of, whisker_svg
+from oration.evaluate.gridview import GridView
+from oration.evaluate.gridview import html as grid_html
 from oration.evaluate.interval import Estimate, to_json
 
 Cell = Estimate | str | int | float | None
@@ -112,7 +114,7 @@ class Timings:
     """Stage -> seconds of sound it worked on, for a real-time factor."""
 
 
-Item = Text | Player | Players | Table | Plot | Picture | Timings
+Item = Text | Player | Players | Table | Plot | Picture | Timings | GridView
 
 
 @dataclass(frozen=True)
@@ -146,8 +148,13 @@ def page(
     body = "".join(_section(section, number, numbers, encoding) for number, section in enumerate(sections, 1))
     links = "".join(f'<li><a href="#s{n}">{escape(s.title)}</a></li>' for n, s in enumerate(sections, 1))
     known = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in (facts or {}).items())
+    grids = any(isinstance(item, GridView) for section in sections for item in section.items)
     style, script = (
-        files("oration.evaluate").joinpath(name).read_text("utf-8") for name in ("report.css", "report.js")
+        "".join(
+            files("oration.evaluate").joinpath(f"{name}.{kind}").read_text("utf-8")
+            for name in ("report", *(("grid",) if grids else ()))
+        )
+        for kind in ("css", "js")
     )
     policy = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
     return (
@@ -202,6 +209,8 @@ def _item(item: Item, numbers: Iterator[int], encoding: str) -> str:
         inner = "".join(_player(player, next(numbers), encoding) for player in item.players)
         caption = f'<p class="caption">{escape(item.caption)}</p>\n' if item.caption else ""
         return f'<div class="group">{caption}<div class="players">\n{inner}</div></div>\n'
+    if isinstance(item, GridView):
+        return grid_html(item, next(numbers))
     if isinstance(item, Table):
         return _table(item)
     if isinstance(item, Plot):

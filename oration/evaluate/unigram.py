@@ -31,8 +31,8 @@ class Unigram:
         for grid in grids:
             for name, dense in grid.dense.items():
                 vectors.setdefault(name, []).append(dense.values[_asked(grid, name)])
-        means = {name: np.concatenate(values).mean(0, dtype=np.float64) for name, values in vectors.items()}
-        return cls(rows, {name: mean for name, mean in means.items() if np.isfinite(mean).all()})
+        known = {name: np.concatenate(values) for name, values in vectors.items()}
+        return cls(rows, {name: values.mean(0, dtype=np.float64) for name, values in known.items() if len(values)})
 
     def nats(self, grids: Sequence[Grid], vocabs: Mapping[str, Vocab]) -> tuple[float, int]:
         """What it pays for the predicted cells of other grids, and how many they are.

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from oration.core import BadInput
+from oration.nn.look import Cache, rewind
 from oration.nn.positions import Rope
-from oration.nn.transformer import Cache, Layer, Positions, TransformerStack, rewind
+from oration.nn.transformer import Layer, Positions, TransformerStack
 
 
 class Past(Protocol):
@@ -102,13 +103,13 @@ class Transformer:
             )
 
     def tiny(self: Transformer | None = None) -> Transformer:
-        """Small enough for tests. Of a value: with its kinds and flags; of the class: with the defaults."""
+        """Small enough for tests, without dropout. Of a value: with its kinds and flags; of the class: the defaults."""
         if self is None:
             return Transformer(layers=2, dim=32, heads=4, kv_heads=2, ffn=48)
         layer = replace(
             self.layer, head_width=None if self.layer.head_width is None else 12, condition=min(self.layer.condition, 8)
         )
-        return replace(self, layers=2, dim=32, heads=4, kv_heads=2, ffn=48, layer=layer)
+        return replace(self, layers=2, dim=32, heads=4, kv_heads=2, ffn=48, dropout=0.0, layer=layer)
 
     def build(self) -> TransformerModel:
         return TransformerModel(self)

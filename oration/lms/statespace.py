@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from oration.core import BadInput
 from oration.nn.griffin import GriffinStack
+from oration.nn.look import Cache, rewind
 from oration.nn.statespace import Mamba2, Memory
-from oration.nn.transformer import Cache, rewind
 
 
 @dataclass(frozen=True, kw_only=True)

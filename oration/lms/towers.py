@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from oration.core import BadInput
+from oration.nn.look import Cache, rewind
 from oration.nn.towers import TowerStack
-from oration.nn.transformer import Cache, Layer, rewind
+from oration.nn.transformer import Layer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +47,8 @@ class TwoTowers:
             raise BadInput("TwoTowers take no condition and no width of a head of their own; leave both out of `layer`")
 
     def tiny(self: TwoTowers | None = None) -> TwoTowers:
-        """Small enough for tests; of a value, with its kinds and channels."""
-        return replace(self or TwoTowers(), layers=3, cross=2, dim=32, heads=4, ffn=48)
+        """Small enough for tests, without dropout; of a value, with its kinds and channels."""
+        return replace(self or TwoTowers(), layers=3, cross=2, dim=32, heads=4, ffn=48, dropout=0.0)
 
     def build(self) -> TwoTowersModel:
         return TwoTowersModel(self)

@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from oration.nn.look import Cache, Look, following
 from oration.nn.positions import rotate
-from oration.nn.transformer import Attention, Block, Cache, Look, TransformerStack, following
+from oration.nn.transformer import Attention, Block, TransformerStack
 
 Apply = Callable[[Tensor], Tensor]
 

@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from oration.nn.look import Cache, Look, following, visible
 from oration.nn.positions import Rotary
 from oration.nn.statespace import Memory, ShortConv
-from oration.nn.transformer import Attention, Block, Cache, Layer, Look, following, initialise, visible
+from oration.nn.transformer import Attention, Block, Layer, initialise
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from oration.nn.look import Cache, Look
 from oration.nn.positions import rotate
-from oration.nn.transformer import Block, Cache, Layer, Look, TransformerStack, initialise, norm_of
+from oration.nn.transformer import Block, Layer, TransformerStack, initialise, norm_of
 
 
 class CrossAttention(nn.Module):

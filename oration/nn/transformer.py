@@ -13,9 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oration.nn.look import Cache, Look, apart, following, rewind, visible
+from oration.nn.look import Cache, Look, apart, following, visible
 from oration.nn.positions import Learned, Rope, Rotary, Sine, rotate
-
 
 Positions = Literal["rotary", "rotary_interleaved", "sine", "none"]
 

@@ -17,9 +17,9 @@ from oration.layouts import Layout, Line, Say, Stack
 from oration.lms import LM, FromText, Rows, TextBody
 from oration.lms.families import QWEN2_0_5B
 from oration.objectives import CrossEntropy, Standardise
+from oration.recipe import Recipe
 from oration.recipes.codec_mel import recipe as codec_mel
 from oration.recipes.units_cpc import recipe as units_cpc
-from oration.recipe import Recipe
 from oration.streams import Rename, TakeTurns
 from oration.tasks import Task
 from oration.tokenizers import CpcEncoder, MelRvq, Speech, TextPieces
@@ -29,7 +29,7 @@ codec = MelRvq(levels=7, size=4096, rate=12.5)
 spoken = ("text", *codec.streams)
 heard = Line("user.speech", row="text")
 asks = Rename({"speech": "user.speech"})
-says = Stack(spoken, delays=(0, 1, 2, 3, 4, 5, 6, 7))
+says, codes = Stack(spoken, delays=(0, 1, 2, 3, 4, 5, 6, 7)), Stack(codec.streams, delays=(0, 1, 2, 3, 4, 5, 6))
 
 answer = Task(
     name="answer",
@@ -43,9 +43,9 @@ asr = Task(
 )  # fmt: skip
 tts = Task(
     name="tts",
-    layout=Layout((Line("text", "text"), Say((2,), "task", "text", 3), Stack(codec.streams, delays=(0, 1, 2, 3, 4, 5, 6)))),
+    layout=Layout((Line("text", "text"), Say((2,), "task", "text", 3), codes)),
     predict=codec.streams,
-)  # fmt: skip
+)
 
 hearing = Train(
     part="speech",

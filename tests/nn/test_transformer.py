@@ -6,8 +6,9 @@ import torch.nn.functional as F
 
 from oration.core import BadInput
 from oration.lms import Layer, Transformer
+from oration.nn.look import rewind
 from oration.nn.positions import Rotary, Sine, rotate
-from oration.nn.transformer import TransformerStack, rewind
+from oration.nn.transformer import TransformerStack
 
 SIZES = {"dim": 16, "layers": 2, "heads": 4, "ffn": 24}
 
@@ -123,7 +124,7 @@ def test_a_condition_scales_and_shifts_and_at_first_does_nothing():
 @torch.no_grad()
 def test_what_is_added_to_every_layer_goes_in_at_each():
     made, x, extra = stack(positions="none"), inputs(), inputs(2, 7) * 0.5
-    from oration.nn.transformer import Look
+    from oration.nn.look import Look
 
     want = made.blocks[1](made.blocks[0](x + extra, Look()) + extra, Look())
     torch.testing.assert_close(made(x, extra=extra), made.norm(want))

@@ -71,7 +71,7 @@ def test_times_never_run_backwards_and_lie_within_the_words(text, words, spread)
     assert found.shape == (len(text),)
     assert (np.diff(found) >= 0).all()
     if len(text):
-        assert 0 <= found[0]
+        assert found[0] >= 0
         assert found[-1] <= (0.5 * len(words)) * TICKS
 
 
