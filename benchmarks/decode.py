@@ -35,7 +35,7 @@ SPECS = {"units": Spec(UNITS, 50)}
 
 
 def peer(size):
-    """transformers' LLaMA of random weights, with the symbols `pad` (which begins a sequence) and `end` behind units."""
+    """transformers' LLaMA of random weights: units, then `pad` (which begins a sequence) and `end`."""
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=UNITS + 2,

@@ -124,11 +124,11 @@ def smallest(recipe: Recipe, updates: int) -> Recipe:
         if stage.part in names:
             stage = replace(
                 stage,
-                budget=Steps(updates),
+                budget=Steps(max(1, updates // sum(other.part == stage.part for other in tiny.training))),
                 optimizer=AdamW(lr=3e-3, decay=0.1),
                 schedule=Cosine(warmup=10),
                 precision="fp32",
-                save_every=updates,
+                save_every=max(1, updates),
                 dev_every=0,
             )
         stages.append(replace(stage, data=Mix()))

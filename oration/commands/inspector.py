@@ -152,7 +152,7 @@ def _section(found: Sheet) -> Section:
     cells, lm, task = found.cells, found.lm, found.task
     rates = {name: found.specs[name].rate for name in task.layout.streams}
     view = GridView(
-        f"{lm.name}, {task.name}: {len(found.shown)} rows, {cells.steps:,} steps",
+        f"{lm.name}, {task.name}: {len(found.shown)} row{'s' * (len(found.shown) > 1)}, {cells.steps:,} steps",
         cells,
         found.shown,
         found.short(),
@@ -173,16 +173,16 @@ def _section(found: Sheet) -> Section:
 def _rows(found: Sheet) -> Table:
     counts, cells, rows = found.cells.counts(), found.cells, []
     for k, row in enumerate(cells.rows):
-        late = np.unique(cells.delay[k][cells.kind[k] == "item"])
-        said = ", ".join(f"{n} step{'s' * (n > 1)}" for n in late.tolist() if n) or NOTHING
+        late = [n for n in np.unique(cells.delay[k][cells.kind[k] == "item"]).tolist() if n]
+        said = late[0] if len(late) == 1 else ", ".join(map(str, late)) or NOTHING
         rows.append((row, counts[row]["given"], counts[row]["predict"], counts[row]["absent"], said))
-    heads = ("row", "given", "predicted", "absent", "late by")
+    heads = ("row", "given", "predicted", "absent", "late by, steps")
     return Table("What the rows hold", tuple(map(Column, heads)), tuple(rows))
 
 
 def _vocabulary(found: Sheet) -> Table:
     rows = [
-        (row, name, str(first), str(last), last - first + 1)
+        (row, name, first, last, last - first + 1)
         for row in found.vocabs
         for name, first, last in found.blocks(row)
     ]

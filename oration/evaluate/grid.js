@@ -86,7 +86,7 @@ for (const figure of document.querySelectorAll(".gridview")) {
     };
     for (const [k, s] of now) ring(k, s, "--hear", 3);
     if (over) ring(over[0], over[1], "--soft", 2);
-    if (at) ring(at[0], at[1], "--accent", 3);
+    if (at) { ring(at[0], at[1], "--card", 5); ring(at[0], at[1], "--ink", 2.5); }
   };
   const cell = (k, s, x, y, colour) => {
     const role = data.rows[k].role[s], w = broad - 3, h = TALL - 6, text = label(k, s);

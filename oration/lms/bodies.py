@@ -31,7 +31,7 @@ class BodyModel(Protocol):
 
     dim: int
     window: int | None
-    """How many steps a step looks back; None: all."""
+    """How many steps back a step needs to be held; None: all."""
     causal: bool
     """Whether step s depends on steps <= s only. If not, `past` and `extend` are not to be called."""
 

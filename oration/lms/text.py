@@ -86,6 +86,12 @@ class TextBody:
         """The same body, independent of the folder: what a checkpoint records."""
         return self if self.config is not None else replace(self, config=read_config(self.folder))
 
+    @property
+    def dim(self) -> int:
+        """Width of what goes in and comes out: that of the text LM's embeddings."""
+        fields = json.loads(self.pinned().config or "{}")
+        return int(next(fields[name] for name in ("word_embed_proj_dim", "hidden_size", "n_embd") if name in fields))
+
     def build(self) -> TextBodyModel:
         """The body with random weights.
 

@@ -36,7 +36,7 @@ class ShortConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor, segment: Tensor | None, memory: Memory | None, true: Tensor | None) -> Tensor:
-        """float[B, S, C] -> float[B, S, C]. `memory` is read and told; `true`, long[B]: the steps that are no padding."""
+        """float[B, S, C] -> float[B, S, C]. `memory` is read and told; `true`, long[B]: steps without padding."""
         taps, steps = self.weight.shape[1], x.shape[1]
         before = x.new_zeros(x.shape[0], taps - 1, x.shape[2]) if memory is None else memory.inputs.to(x.dtype)
         whole = torch.cat((before, x), 1)

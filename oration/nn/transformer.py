@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from oration.core import BadInput
 from oration.nn.look import Cache, Look, apart, following, visible
 from oration.nn.positions import Learned, Rope, Rotary, Sine, rotate
 
@@ -35,6 +36,8 @@ class Layer:
     """Width of a head; None: dim / heads."""
     condition: int = 0
     """Width of a vector that scales and shifts every norm (AdaLN: VALL-E's level, the time of a flow); 0: none."""
+    skips: bool = False
+    """The last layers also see what the first ones were given, the last the first's (Voicebox, as in a U-Net)."""
 
 
 class AdaptiveNorm(nn.Module):
@@ -185,6 +188,9 @@ class TransformerStack(nn.Module):
             )
             for _ in range(layers)
         )
+        if layer.skips and causal:
+            raise BadInput("a causal Transformer has no skips from its first layers to its last; give it causal=False")
+        self.joins = nn.ModuleList(nn.Linear(2 * dim, dim) for _ in range(layers // 2 if layer.skips else 0))
         self.norm = norm_of(dim, layer)
         initialise(self, layers)
 
@@ -224,7 +230,13 @@ class TransformerStack(nn.Module):
         look = replace(look, turn=self.rotary(position) if self.rotary is not None else None, condition=condition)
         if self.places is not None:
             x = x + self.places(position).to(x.dtype)
+        given: list[Tensor] = []
+        late = len(self.blocks) - len(self.joins)
         for number, block in enumerate(self.blocks):
+            if number >= late:
+                x = self.joins[number - late](torch.cat((x, given.pop()), -1))
+            if number < len(self.joins):
+                given.append(x)
             x = block(x if extra is None else x + extra, look, number)
         return _normed(self.norm, x, condition)
 

@@ -18,16 +18,10 @@ from oration.tokenizers.heard import HeardPhonesModel
 
 @dataclass(frozen=True, kw_only=True)
 class CtcPhones:
-    """Trains `HeardPhones`; give it the feed `Utterances`. Nats a phone.
-
-    It also keeps the part's `prior`, how often each phone is heard on average, which an alignment divides by: a model
-    trained so says blank most of the time, and rare phones would be drowned (Huang et al. 2024, arXiv:2406.02560).
-    """
+    """Trains `HeardPhones`; give it the feed `Utterances`. Nats a phone."""
 
     stream: str = "phonemes"
     """What is said, phone by phone; silences in it are ignored."""
-    memory: float = 0.98
-    """Share of the prior that stays at each step."""
 
     @classmethod
     def tiny(cls) -> CtcPhones:
@@ -69,13 +63,5 @@ class CtcPhonesModel(nn.Module):
         nats = F.ctc_loss(
             emissions.transpose(0, 1), torch.cat(targets), frames, lengths, reduction="sum", zero_infinity=True
         )
-        if self.training:
-            self._average(part, emissions.detach(), frames)
         blank = emissions[:, :, 0].detach().exp().mean()
         yield "model", Loss(nats / max(1, int(lengths.sum())), {"blank": blank})
-
-    @torch.no_grad()
-    def _average(self, part: HeardPhonesModel, emissions: Tensor, frames: Tensor) -> None:
-        real = torch.arange(emissions.shape[1], device=frames.device) < frames[:, None]
-        share = emissions[real].exp().mean(0)
-        part.prior.copy_((part.prior.exp() * self.numbers.memory + share * (1 - self.numbers.memory)).log())

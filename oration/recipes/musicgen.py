@@ -1,14 +1,12 @@
 """MusicGen: four levels of a codec, each a step later than the one above. Copet et al. 2023, arXiv:2306.05284.
 
-Level q of frame t stands at step t + q, one head a level. The description is text in front of the frames. In training it
-is left out now and then, so that a sampler with `guidance=3` (and top-k 250, the paper's) may use what it changes.
+Level q of frame t stands at step t + q, one head a level. The description is text in front of the frames. In training
+it is left out now and then, so that a sampler with `guidance=3` (and top-k 250, as there) may use what it changes.
 Values: facebookresearch/audiocraft, config/ and section 3 (small model; AdamW and 1 M steps as from the paper for the
 large one, the released configuration of the small one has D-Adaptation). Here it learns the levels of speech from what
 is said in it; text there comes through T5 and cross-attention in every layer, 100 M of the small model's 420 M, which a
 text in front does without, so no count is compared. The paper speaks of 32 kHz and segments of 30 s.
 """
-
-from dataclasses import replace
 
 from oration.layouts import Layout, Line, Stack
 from oration.lms import LM, Layer, Transformer

@@ -2,7 +2,7 @@
 
 Merged units at 50 Hz in a LLaMA-7B. A chain of modality: user.units, then user.text, text and units, all predicted.
 Training in three stages: units alone; then recognition and synthesis; then the chain. Values: 0nutation/SpeechGPT,
-speechgpt/scripts (lengths 1024, 512, 1024; epochs there, so the numbers of updates here are guesses; lr 5e-5, then 2e-5).
+speechgpt/scripts (lengths 1024, 512, 1024; lr 5e-5, then 2e-5; epochs there, so the numbers of updates are guesses).
 The third stage there trains LoRA of rank 8 on queries and values; here the whole model, since a body is trained in one
 way. It samples at temperature 0.7, top-p 0.8, top-k 50. Clips with one speaker are cut in two, as question and answer.
 The other party's symbols have embeddings of their own here. `--set lms.0.body.folder=PATH` and

@@ -1,10 +1,10 @@
 """SpiRit-LM: speech and text as one sequence that switches at word boundaries. Nguyen et al. 2024, arXiv:2402.05755.
 
 Merged units at 25 Hz and the text of Llama 2, each slice opened by a mark; spans of 10 to 30 words of text and 5 to 15
-of speech. Text alone and speech alone make up two thirds of the training, drawn evenly; all of it is predicted.
-Values: appendix A and table 2 (200,000 updates of 1 M tokens, lr 3e-5, rotary base 100,000), facebookresearch/spiritlm,
-spiritlm/model/README.md (it samples at temperature 0.9, top-p 0.95). The warm-up is a guess. Text needs word times here,
-even alone. `--set lms.0.body.folder=PATH` and `--set tokenizers.2.file=PATH` name the folder of Llama 2, in whose
+of speech. Text alone and speech alone make up two thirds of the training, drawn evenly; all of it is predicted. Values:
+appendix A and table 2 (200,000 updates of 1 M tokens, lr 3e-5, rotary base 100,000); facebookresearch/spiritlm:
+spiritlm/model/README.md (it samples at temperature 0.9, top-p 0.95). The warm-up is a guess. Text needs word times
+here, even alone. `--set lms.0.body.folder=PATH` and `--set tokenizers.2.file=PATH` name the folder of Llama 2, in whose
 config.json rope_theta must be 100000. 7 B is the size by which the authors name it.
 """
 

@@ -1,7 +1,7 @@
 """SpiRit-LM expressive: SpiRit-LM with pitch and style among its tokens. Nguyen et al. 2024, arXiv:2402.05755.
 
-Beside units: pitch, 64 symbols, 12.5 a second, repeats merged; and style, 100 symbols, one a second. In the speech spans
-each stands at its own time; at the same time style comes first, then pitch, then the unit (facebookresearch/spiritlm,
+Beside units: pitch, 64 symbols, 12.5 a second, repeats merged; and style, 100 symbols, one a second. In the speech
+spans each stands at its own time; at one time style comes first, then pitch, then the unit (facebookresearch/spiritlm,
 spiritlm/speech_tokenizer/spiritlm_tokenizer.py). Everything else as in `spirit_lm`. What deviates: pitch is 63 bins of
 log F0 and unvoiced (there: a VQ-VAE); styles are clusters of statistics with names (there: features of a net); and the
 vocoder speaks the units with the pitch of `prosody`: what the model says of pitch and style is in its reply's streams,

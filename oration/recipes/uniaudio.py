@@ -8,8 +8,6 @@ phone takes one step, not a patch of three. The paper counts 744 M and 238 M; it
 which is 6 % less than it says, so no count is compared.
 """
 
-from dataclasses import replace
-
 from oration.layouts import Layout, Line, Stack
 from oration.lms import LM, Depth, Layer, Transformer
 from oration.objectives import CrossEntropy

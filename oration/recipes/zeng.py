@@ -1,12 +1,12 @@
 """Synthetic interleaving: a text LM that learns speech from mixed sentences. Zeng et al. 2024, arXiv:2411.17607.
 
-Units at 12.5 Hz, not merged, and the text of GLM-4-9B; spans of 10 words on average become speech until it is 0.3 of the
-words, and text and speech go on in turns. Beside these: speech alone, text alone, recognition and synthesis, in even
-shares (there: by their amounts, text 30 %). All of it is predicted, but what is recognised or read aloud.
-There the spoken spans are made from text alone by a model of 1.5 B, so that no recording is needed; here they are cut
-from recordings by word times (10 and 0.3 are from memory of the paper). Optimizer and schedule: GLM-4-Voice,
-arXiv:2412.02612, sections 3 and 4; 1 T tokens at an assumed 4 M a step. 9.4 B is what GLM-4-9B has alone.
-`--set lms.0.body.folder=PATH` and `--set tokenizers.1.file=PATH` name its folder.
+Units at 12.5 Hz, not merged, and the text of GLM-4-9B; spans of 10 words on average become speech until it is 0.3 of
+all words, and text and speech go on in turns. Beside these: speech alone, text alone, recognition and synthesis, in
+even shares (there: by their amounts, text 30 %). All of it is predicted, but what is recognised or read aloud. There
+the spoken spans are made from text alone by a model of 1.5 B, so that no recording is needed; here they are cut from
+recordings by word times (10 and 0.3 are from memory of the paper). Optimizer and schedule: GLM-4-Voice,
+arXiv:2412.02612, sections 3 and 4; 1 T tokens at an assumed 4 M a step. 9.4 B is what GLM-4-9B has alone. `--set
+lms.0.body.folder=PATH` and `--set tokenizers.1.file=PATH` name its folder.
 """
 
 from dataclasses import replace

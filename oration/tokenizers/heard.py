@@ -58,7 +58,6 @@ class HeardPhonesModel(nn.Module):
     """The head, and the encoder if it is its own."""
 
     needs = ("wave",)
-    prior: Tensor
     fits: Tensor
 
     def __init__(self, numbers: HeardPhones) -> None:
@@ -72,7 +71,6 @@ class HeardPhonesModel(nn.Module):
         self.norm = nn.LayerNorm(own.dim)
         self.conv = CausalConv(own.dim, numbers.width, 2 * numbers.ahead + 1)
         self.out = nn.Linear(numbers.width, numbers.fine * len(PHONES))
-        self.register_buffer("prior", torch.full((len(PHONES),), -np.log(len(PHONES))))
         self.register_buffer("fits", torch.tensor(0))
         if self._lent and self.fits.device.type != "meta":
             self.fits.fill_(_lend(own))

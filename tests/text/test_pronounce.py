@@ -138,7 +138,8 @@ def test_long_hostile_texts_take_no_long_time(text):
 
 def test_rules_learned_from_a_few_words_read_them_back():
     words = {"cat": ("K", "AE", "T"), "city": ("S", "IH", "T", "IY"), "tact": ("T", "AE", "K", "T")} | {
-        f"{first}at": (sound, "AE", "T") for first, sound in zip("bfhmprs", ("B", "F", "HH", "M", "P", "R", "S"), strict=True)
+        f"{first}at": (sound, "AE", "T")
+        for first, sound in zip("bfhmprs", ("B", "F", "HH", "M", "P", "R", "S"), strict=True)
     }
     rules = learn(words, least=1)
     assert error_rates(words.items(), rules) == (0.0, 0.0)
