@@ -5,7 +5,7 @@
 A pair is 10 s of units and two endings of 2.5 s, at 50 units a second; what is asked for is the log-likelihood of the
 endings. The peer is transformers' LLaMA with the same weights, in float32, one item at a time, as most evaluations of
 speech LMs do it. One thread, one run, processor time; the variants take turns. The ratio is the median of the rounds'
-ratios, with the least and the greatest; beside it the greatest difference of an ending's log-likelihood from the peer's,
+ratios, with the least and the greatest; beside it the greatest difference of an ending's log-likelihood from the peer,
 and in how many pairs the same ending is preferred. Weights are random, which leaves the endings of a pair almost
 equally likely, so the last column is harder to keep here than on a trained model.
 """

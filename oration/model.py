@@ -110,9 +110,13 @@ class SpeechLM:
             module: nn.Module = config.build() if config in self.recipe.tokenizers else config.build(self.specs)
         path = None if self.folder is None else self.folder / f"{name}.safetensors"
         if path is not None and path.is_file() and self.device.type != "meta":
-            if isinstance(module, LanguageModel) and (saved := about(path).get("vocabs")):
-                rows = json.loads(saved).items()
-                module.check_vocabs({row: Vocab(tuple((b, n) for b, n in blocks)) for row, blocks in rows})
+            if isinstance(module, LanguageModel) and (header := about(path)).get("vocabs"):
+                rows, shared = json.loads(header["vocabs"]), json.loads(header.get("shared", "{}"))
+                saved = {
+                    row: Vocab(tuple((b, n) for b, n in blocks), tuple((a, b) for a, b in shared.get(row, ())))
+                    for row, blocks in rows.items()
+                }
+                module.check_vocabs(saved)
             load_part(module, path)
         return module.eval()
 
@@ -176,8 +180,11 @@ class SpeechLM:
     def save_part(self, name: str, folder: Path) -> None:
         """One part's weights, at the precision the recipe asks for."""
         part, dtype = self.part(name), torch.float16 if self.recipe.weights == "float16" else None
-        vocabs = {row: vocab.blocks for row, vocab in part.vocabs.items()} if isinstance(part, LanguageModel) else None
-        header = {"vocabs": json.dumps(vocabs)} if vocabs else None
+        header = None
+        if isinstance(part, LanguageModel):
+            vocabs = {row: vocab.blocks for row, vocab in part.vocabs.items()}
+            shared = {row: vocab.shared for row, vocab in part.vocabs.items() if vocab.shared}
+            header = {"vocabs": json.dumps(vocabs), **({"shared": json.dumps(shared)} if shared else {})}
         save_tensors(folder / f"{name}.safetensors", part.state_dict(), dtype, header)
 
     def save(self, folder: str | os.PathLike[str]) -> None:

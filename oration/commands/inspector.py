@@ -14,7 +14,7 @@ from oration.commands.console import table
 from oration.commands.folder import fresh
 from oration.commands.gridprint import grid, plain
 from oration.commands.heard import Heard, find_clip, listen
-from oration.commands.sheet import Sheet, sheet
+from oration.commands.sheet import PARTY, Sheet, sheet
 from oration.core import BadInput, Example
 from oration.evaluate.draw import Lane
 from oration.evaluate.gridview import GridView
@@ -54,9 +54,6 @@ def inspect(
         raise BadInput(f"recipe {model.recipe.name!r} has no language model, so it has no grid; oration encode it")
     clip, notes = find_clip(recording, text)
     heard = listen(model, parts_of(model), links, clip, notes)
-    streams(out, model, heard.example, heard.wave.seconds)
-    for note in heard.notes:
-        out.print(f"[dim]{note[0].upper()}{note[1:]}.[/]")
     sheets: list[Sheet] = []
     failed: list[tuple[LM, Task, str]] = []
     for lm, task in links:
@@ -66,6 +63,9 @@ def inspect(
             failed.append((lm, task, str(unfit)))
     if not sheets:
         raise BadInput(failed[0][2])
+    streams(out, model, _whole(heard, sheets), heard.wave.seconds)
+    for note in heard.notes:
+        out.print(f"[dim]{note[0].upper()}{note[1:]}.[/]")
     where = "the page has them" if folder else "--out DIR writes a page with all of them"
     for found in sheets:
         out.print(f"\n[bold]{title(found.lm, found.task)}[/], predicts {', '.join(found.task.predict)}")
@@ -75,6 +75,15 @@ def inspect(
     if folder is not None:
         path = page(fresh(folder), model, heard, sheets, failed)
         out.print(f"\n{path.resolve()}", markup=False, soft_wrap=True)
+
+
+def _whole(heard: Heard, sheets: Sequence[Sheet]) -> Example:
+    """The streams that are as long as the recording: those of tasks that do not cut it in turns as well."""
+    found: Example = {}
+    for one in sheets:
+        if not any(name.startswith(PARTY) for name in one.example):
+            found |= one.example
+    return found | heard.example
 
 
 def title(lm: LM, task: Task) -> str:

@@ -20,6 +20,9 @@ class Vocab:
     """
 
     blocks: tuple[tuple[str, int], ...]
+    shared: tuple[tuple[str, str], ...] = ()
+    """(stream, the block whose symbols it uses too): the user's words are the agent's words. Only its place in the
+    layout tells such a symbol's stream."""
 
     @cached_property
     def ranges(self) -> dict[str, tuple[int, int]]:
@@ -28,7 +31,7 @@ class Vocab:
         for block, size in self.blocks:
             ranges[block] = (at, at + size)
             at += size
-        return ranges
+        return ranges | {name: ranges[block] for name, block in self.shared}
 
     @property
     def size(self) -> int:
@@ -43,7 +46,8 @@ class Vocab:
 
     def name(self, token: int) -> tuple[str, int]:
         """Token -> (block, symbol within the block)."""
-        for block, (first, last) in self.ranges.items():
+        for block, _ in self.blocks:
+            first, last = self.ranges[block]
             if first <= token < last:
                 return block, token - first
         raise BadInput(f"token {token} is outside this row's vocabulary of {self.size}; it has {self.blocks}")

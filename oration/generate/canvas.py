@@ -245,7 +245,10 @@ def _told(lengths: Lengths | None, task: Task, number: int) -> dict[str, int]:
 def _lengths(
     task: Task, prompt: Example, specs: Mapping[str, Spec], told: Mapping[str, int], seconds: float | None
 ) -> dict[str, int]:
-    """Predicted stream -> items: as told, or as long as the streams beside it last, or so many seconds more."""
+    """Predicted stream -> items: as told, or as long as the streams beside it last, or so many seconds more.
+
+    A stream without a rate has an item for each of a given one that it shares steps with, such as phones' durations.
+    """
     beside = {n: len(prompt[n]) for n in task.layout.streams if n in prompt and n not in task.predict} | dict(told)
     clocks = [Fraction(n) / Fraction(r) for s, n in beside.items() if (r := specs[s].rate) and not s.startswith(USER)]
     found = {}
@@ -255,6 +258,8 @@ def _lengths(
             found[name] = told[name]
         elif rate is not None and clocks:  # a frame more or less at the end of a recording is no mistake
             found[name] = max(known, math.ceil(clocks[0] * Fraction(rate)))
+        elif rate is None and (others := _alongside(task, name, prompt, specs)):
+            found[name] = len(prompt[others[0]])
         elif rate is not None and seconds is not None:
             found[name] = known + specs[name].length(seconds)
         else:
@@ -268,3 +273,12 @@ def _lengths(
                 "prompt or ask for more"
             )
     return found
+
+
+def _alongside(task: Task, name: str, prompt: Example, specs: Mapping[str, Spec]) -> list[str]:
+    """The given streams without a rate whose items have rows of their own in the steps of this stream's."""
+    for block in task.layout.blocks:
+        rows = list(block.holds().values())
+        if hasattr(block, "late") and (name,) in rows:
+            return [s for (s,) in rows if s in prompt and s not in task.predict and specs[s].rate is None]
+    return []

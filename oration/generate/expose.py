@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from oration.core import PREDICT, Example, Spec, Stream, collate
+from oration.layouts import cells
 from oration.lms import LanguageModel, evaluating
 from oration.tasks import Task
 
@@ -31,11 +32,9 @@ def expose(
         with evaluating(lm):
             hidden = lm.hidden(batch)[0].float()
         found: Example = {}
+        table = cells(task.layout, [example], specs, task.predict)
         for stream in streams:
-            for k, vocab in enumerate(lm.vocabs.values()):
-                first, last = vocab.ranges.get(stream, (0, 0))
-                inside = (batch.tokens[0, k] >= first) & (batch.tokens[0, k] < last) & (batch.role[0, k] == PREDICT)
-                if bool(inside.any()) or (first != last and f"{stream}.hidden" not in found):
-                    found[f"{stream}.hidden"] = Stream.dense(hidden[inside].cpu().numpy(), example[stream].onsets)
+            at = table.where(stream)[:, 1]
+            found[f"{stream}.hidden"] = Stream.dense(hidden[at].cpu().numpy(), example[stream].onsets)
         made.append(found)
     return made

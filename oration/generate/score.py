@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from oration.core import GIVEN, PREDICT, TICKS, BadInput, Example, Grid, Spec, collate, ticks
+from oration.core import GIVEN, PREDICT, TICKS, BadInput, Example, Grid, Spec, Vocab, collate, ticks
 from oration.generate.prefix import Group, cut, groups
+from oration.layouts import cells as layout_cells
 from oration.lms import LanguageModel, evaluating
 from oration.tasks import Task
 
@@ -115,7 +116,7 @@ def score(
         else:
             for group in groups([cut(cell.grid, cell.steps) for cell in cells], batch, lm.context if share else 0):
                 _score(lm, cells, group, nats)
-    return [_sums(lm, task, example, cells[i], nats[i]) for i, example in enumerate(examples)]
+    return [_sums(lm, task, example, cells[i], nats[i], specs) for i, example in enumerate(examples)]
 
 
 def _window(
@@ -209,13 +210,17 @@ def _nats(lm: LanguageModel, hidden: Tensor, grid: Grid, steps: np.ndarray, aske
     return nats
 
 
-def _sums(lm: LanguageModel, task: Task, example: Example, cells: Cells, nats: np.ndarray) -> Score:
+def _sums(
+    lm: LanguageModel, task: Task, example: Example, cells: Cells, nats: np.ndarray, specs: Mapping[str, Spec]
+) -> Score:
     """By block, and by item of the predicted streams."""
     parts: dict[str, Likelihood] = {}
     items = {name: np.full(len(example[name]), np.nan) for name in task.predict}
     for k, vocab in enumerate(lm.vocabs.values()):
         for block, (first, last) in vocab.ranges.items():
             held = (cells.grid.tokens[k] >= first) & (cells.grid.tokens[k] < last) & cells.items[k]
+            if vocab.shared:  # symbols of two streams: the layout says whose cell it is
+                held &= _whose(task, example, specs, vocab, block, lm.rows[k])
             found = nats[k][held & cells.asked[k]]
             if len(found):
                 before = parts.get(block, Likelihood(0.0, 0))
@@ -223,3 +228,16 @@ def _sums(lm: LanguageModel, task: Task, example: Example, cells: Cells, nats: n
             if block in items and held.any():
                 items[block] = np.where(cells.asked[k], nats[k], np.nan)[held]
     return Score(parts, items)
+
+
+def _whose(
+    task: Task, example: Example, specs: Mapping[str, Spec], vocab: Vocab, block: str, row: str
+) -> np.ndarray:
+    """bool[S]: where a cell of the row is not another stream's than the block's."""
+    table = layout_cells(task.layout, [example], specs, task.predict)
+    others = {name for pair in vocab.shared for name in pair} - {block}
+    if row not in table.rows:
+        return np.ones(table.steps, bool)
+    here = table.stream[table.rows.index(row)]
+    item = table.kind[table.rows.index(row)] == "item"
+    return ~(item & np.isin(here, [i for i, name in enumerate(table.streams) if name in others]))

@@ -143,6 +143,9 @@ class Cursor:
         for token, (row, vocab) in zip(column, self.vocabs.items(), strict=True):
             name, symbol = vocab.name(int(token))
             draw = self._draws.get(row, ABSENT_DRAW)
+            for stream, block in vocab.shared:  # one symbol of two streams: the layout knows whose turn it is
+                if block == name and name not in draw.blocks and stream in draw.blocks:
+                    name = stream
             lapsed = draw.lapses and name == PAD
             if not lapsed and (name not in draw.blocks or draw.symbol not in (None, symbol)):
                 raise _unfit(row, name, symbol, draw)

@@ -168,7 +168,7 @@ def cells(
             table.turn[at : at + long], table.block[at : at + long] = turn, number
             at += long
     for k, row in enumerate(grid.rows):
-        for first, past in own[row].ranges.values():
+        for first, past in (own[row].ranges[block] for block, _ in own[row].blocks):
             here = (grid.tokens[k] >= first) & (grid.tokens[k] < past) & (grid.role[k] != ABSENT)
             table.symbol[k, here] = grid.tokens[k, here] - first
     return Cells(

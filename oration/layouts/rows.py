@@ -12,10 +12,15 @@ if TYPE_CHECKING:
     from oration.layouts.layout import Layout
 
 
-def vocabs(layouts: Iterable[Layout], specs: Specs) -> dict[str, Vocab]:
+def vocabs(
+    layouts: Iterable[Layout], specs: Specs, shared: Mapping[str, str] | None = None
+) -> dict[str, Vocab]:
     """Row -> its symbols, for one model that reads all these layouts: streams first, then `pad`, `end` and other marks.
 
     The first stream keeps offset 0, so a text LM's embeddings copy as a slice.
+
+    Args:
+        shared: stream -> another, whose symbols it uses too where one row has both: `{"user.text": "text"}`.
 
     >>> from oration.core import Spec
     >>> from oration.layouts import Layout, Line, Ratio, Weave
@@ -25,7 +30,7 @@ def vocabs(layouts: Iterable[Layout], specs: Specs) -> dict[str, Vocab]:
 (']units', 1)))}
 
     Raises:
-        BadInput: a stream without a spec, or with two sizes.
+        BadInput: a stream without a spec, or with two sizes; two streams of unequal size that are to share symbols.
     """
     rows: dict[str, dict[str, None]] = {}
     fixed: dict[str, int] = {}
@@ -40,7 +45,18 @@ def vocabs(layouts: Iterable[Layout], specs: Specs) -> dict[str, Vocab]:
                         "both one size"
                     )
     known = {name: Spec(size) for name, size in fixed.items()} | dict(specs)
-    return {row: Vocab(_blocks(row, tuple(found), known)) for row, found in rows.items()}
+    made = {}
+    for row, found in rows.items():
+        pairs = tuple((name, other) for name, other in (shared or {}).items() if name in found and other in found)
+        for name, other in pairs:
+            if name in known and other in known and (known[name].size, known[name].dim) != (known[other].size, 0):
+                raise BadInput(
+                    f"{name!r} is to use the symbols of {other!r} in row {row!r}, but they are {known[name]} and "
+                    f"{known[other]}; only streams of as many symbols can share them"
+                )
+        own = tuple(name for name in found if name not in dict(pairs))
+        made[row] = Vocab(_blocks(row, own, known), pairs)
+    return made
 
 
 def rows_of(layout: Layout, specs: Specs, vocabs_: Mapping[str, Vocab] | None) -> dict[str, Vocab]:

@@ -33,7 +33,9 @@ class TaskLike(Protocol):
 
     def specs(self, given: Mapping[str, Spec]) -> dict[str, Spec]: ...
 
-    def vocabs(self, specs: Mapping[str, Spec], beside: Sequence[Any] = ()) -> dict[str, Vocab]: ...
+    def vocabs(
+        self, specs: Mapping[str, Spec], beside: Sequence[Any] = (), shared: Mapping[str, str] | None = None
+    ) -> dict[str, Vocab]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,8 @@ class LM:
     """How it generates (`oration.generate`); None: step by step, the one way of a causal body."""
     exposes: tuple[str, ...] = ()
     """Streams whose items give the vector they were drawn from to later parts, as `<stream>.hidden`."""
+    shared: Mapping[str, str] = field(default_factory=dict)
+    """Stream -> another whose symbols it uses too where one row has both: `{"user.text": "text"}`."""
     fusion: Fusion | None = None
     """How rows that are heard join those that are said; None: early, every row is summed at the input."""
 
@@ -69,7 +73,7 @@ class LM:
         specs: dict[str, Spec] = {}
         for task in self.tasks:
             after = task.specs(given)
-            streams = {name for vocab in task.vocabs(after).values() for name, _ in vocab.blocks}
+            streams = {name for vocab in task.vocabs(after).values() for name in vocab.ranges}
             for name in sorted(streams & set(after)):
                 if specs.setdefault(name, after[name]) != after[name]:
                     raise BadInput(
@@ -80,12 +84,12 @@ class LM:
 
     def vocabs(self, given: Mapping[str, Spec]) -> dict[str, Vocab]:
         """Row -> vocabulary, over all tasks: what `Task.place` and the generators need beside the specs."""
-        return self.tasks[0].vocabs(self.specs(given), self.tasks[1:])
+        return self.tasks[0].vocabs(self.specs(given), self.tasks[1:], self.shared)
 
     def build(self, specs: Mapping[str, Spec]) -> LanguageModel:
         """The model with its starting weights. `specs`: of the tokenizers' streams."""
         vocabs, known = self.vocabs(specs), self.specs(specs)
-        streams = {name for vocab in vocabs.values() for name, _ in vocab.blocks}
+        streams = {name for vocab in vocabs.values() for name in vocab.ranges}
         model = self._kind()(self, vocabs, {name: known[name].dim for name in sorted(streams & set(known))})
         if not any(parameter.is_meta for parameter in model.parameters()):  # weightless: only its sizes are asked for
             self.start.apply(model)

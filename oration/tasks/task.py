@@ -49,9 +49,15 @@ class Task:
             known.update(operation.specs(known))
         return example
 
-    def vocabs(self, specs: Mapping[str, Spec], beside: Sequence[Task] = ()) -> dict[str, Vocab]:
-        """Row -> vocabulary, for this task's layout and those of other tasks of the same model."""
-        return vocabs((self.layout, *(task.layout for task in beside)), specs)
+    def vocabs(
+        self, specs: Mapping[str, Spec], beside: Sequence[Task] = (), shared: Mapping[str, str] | None = None
+    ) -> dict[str, Vocab]:
+        """Row -> vocabulary, for this task's layout and those of other tasks of the same model.
+
+        Args:
+            shared: stream -> another whose symbols it uses too.
+        """
+        return vocabs((self.layout, *(task.layout for task in beside)), specs, shared)
 
     def place(
         self,

@@ -38,11 +38,11 @@ def show(*arguments):
     return 0
 
 
-def sheets(name, recording="kathleen-arctic_a0479.flac", text=None):
-    """Every task of a recipe's smallest, for a bundled recording."""
-    model = SpeechLM(find(name).tiny())
+def sheets(name, tiny=True):
+    """Every task of a recipe, for a bundled recording."""
+    model = SpeechLM(find(name).tiny() if tiny else find(name))
     links = tasks(model.recipe)
-    clip, notes = find_clip(SAMPLES / recording, text)
+    clip, notes = find_clip(SAMPLES / "kathleen-arctic_a0479.flac", None)
     heard = listen(model, parts_of(model), links, clip, notes)
     return [sheet(model, lm, task, heard) for lm, task in links]
 
@@ -83,12 +83,12 @@ def test_what_the_loss_covers_adds_up(name):
 
 
 def test_weights_and_delays_are_those_of_the_recipe():
-    (found,) = sheets("pgslm")
+    (found,) = sheets("pgslm", tiny=False)
     weights = {name: weight for name, _, _, weight, _ in found.covered() if is_stream(name)}
     assert weights == {"units.runs": "1", "units.durations": "0.5", "units.f0": "0.5"}
     assert found.cells.at("units.f0", 1).delay == 1
     assert found.cells.at("units.f0", 1).item == 0
-    assert found.blocks("units.runs")[0] == ("units.runs", 0, 19)
+    assert found.blocks("units.runs")[0] == ("units.runs", 0, 99)
     assert [name for name, _, _ in found.blocks("units.runs")] == ["units.runs", "pad", "end"]
 
 

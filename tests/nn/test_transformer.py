@@ -150,3 +150,23 @@ def test_learned_positions_have_an_end_and_padding_is_forgotten():
 def test_sizes_that_do_not_fit_are_refused(wrong):
     with pytest.raises(BadInput, match="does not divide"):
         Transformer(**{**SIZES, **wrong})
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("layers", [2, 5])
+def test_skips_hand_the_first_layers_inputs_to_the_last(layers):
+    made = stack(layers=layers, causal=False, layer=Layer(skips=True), positions="none")
+    assert len(made.joins) == layers // 2
+    given, seen = [], []
+    for block in made.blocks:
+        block.register_forward_pre_hook(lambda _, x: given.append(x[0]))
+    for join in made.joins:
+        join.register_forward_pre_hook(lambda _, x: seen.append(x[0][..., 16:]))
+    made(inputs())
+    assert len(seen) == layers // 2
+    assert all(torch.equal(late, early) for late, early in zip(reversed(seen), given, strict=False))
+
+
+def test_a_causal_transformer_has_no_skips():
+    with pytest.raises(BadInput, match="causal=False"):
+        TransformerStack(**SIZES, layer=Layer(skips=True))

@@ -32,6 +32,7 @@ def test_a_word_is_text_or_speech_and_never_both(words, runs, seed, spans):
     example = clip(words, runs, rng)
     timed = Timed("style")
     example, specs = timed(example, SPECS, rng), SPECS | timed.specs(SPECS)
+    assert np.array_equal(timed.undo({"style.timed": example["style.timed"]}, SPECS)["style"].ids, example["style"].ids)
     operation = Alternate(units=("units.runs", "style.timed"), spans=spans)
     assert operation.specs(specs) == {}
     mixed = operation(example, specs, rng)
