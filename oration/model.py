@@ -19,7 +19,7 @@ from torch import nn
 from oration.core import BadInput, Example, Spec, Stream, Vocab, Waveform, dumps, from_record
 from oration.core.files import replace_file
 from oration.data.manifest import Clip
-from oration.data.material import Material, version_of
+from oration.data.material import Material, version_of, weights_of
 from oration.generate import Sampler, Score, expose, score
 from oration.lms import LanguageModel
 from oration.recipe import Recipe, named_after
@@ -163,7 +163,7 @@ class SpeechLM:
             elif hasattr(part, "derive"):
                 material.add_derived(tokenizer.specs(), part.derive, track)
             else:
-                material.add_streams(part, cache, version_of(tokenizer, _weights(part)), track)
+                material.add_streams(part, cache, version_of(tokenizer, weights_of(part)), track)
         for link in givers:
             material.add_derived(self.specs, functools.partial(self._expose, link), track)
         return material
@@ -379,14 +379,6 @@ class SpeechLM:
         link = chain(self.recipe.lms, task)[0]
         ready = [link.task.prepare(example, self.specs, np.random.default_rng(0)) for example in examples]
         return score(self.part(link.lm.name), link.task, ready, self.specs)
-
-def _weights(part: Any) -> bytes:
-    """The bytes of a part's weights; none if it has none."""
-    if not isinstance(part, nn.Module):
-        return b""
-    tensors = (value.detach().cpu().contiguous() for value in part.state_dict().values())
-    return b"".join(tensor.numpy().tobytes() for tensor in tensors)
-
 
 def _concatenated(streams: Sequence[Stream]) -> Stream:
     values = [s.values for s in streams if s.values is not None]

@@ -12,25 +12,31 @@ from typing import Any, cast
 
 import numpy as np
 
-from oration.core import BadInput, Example
+from oration.core import BadInput, Example, Specs
 from oration.data.manifest import Clip, write_manifest
 from oration.evaluate.unigram import Unigram
 from oration.fit import fit
 from oration.generate import score
 from oration.layouts import delay, rate
+from oration.lms import LM
 from oration.model import SpeechLM
+from oration.objectives import Masked, NextLevel
 from oration.recipe import Recipe
 from oration.reply import Reply, chain, reads
 from oration.sizes import invented, parts_of
 from oration.tasks import Task
-from oration.train.feed import Mix
+from oration.train.feed import Mix, Packed, generator
 from oration.train.optim import AdamW, Cosine, Steps
+from oration.train.stage import Train
 
 TOLERANCE = 0.05
 """How far a parameter count may lie from the published one."""
 
 LONGEST = 2.5
 """Seconds of a piece of a clip: the finest systems make hundreds of steps of each."""
+
+DENSE = 30.0
+"""Symbols a second from which on a language model gets all the updates there are."""
 
 HELD_OUT = 4
 """Of so many pieces, the last is held out."""
@@ -133,6 +139,21 @@ def smallest(recipe: Recipe, updates: int) -> Recipe:
             )
         stages.append(replace(stage, data=Mix()))
     return replace(tiny, training=tuple(stages))
+
+
+def effort(lm: LM, stage: Train, specs: Specs) -> float:
+    """How many updates a language model needs, compared with others.
+
+    What has few symbols a second is learned by heart before long. What is asked one level at a time needs more.
+    """
+    if isinstance(stage.objective, Masked | NextLevel):
+        return 3.0
+    task = cast(Task, cast(Packed, stage.feed).chosen(lm.tasks)[0])
+    try:
+        tokens = rate(task.layout, task.specs(specs), task.prepare(invented(dict(specs)), specs, generator(0))).tokens
+    except BadInput:  # nothing invented fits this task
+        return 1.0
+    return 1.0 if tokens is None else min(1.0, max(0.25, tokens / DENSE))
 
 
 def pieces(clip: Clip, seconds: float) -> list[Clip]:

@@ -19,7 +19,7 @@ from oration.core import OrationError
 
 FROZEN = {
     "demo": "--model --out --seed",
-    "prepare": "--no-align --out --seed --text --voices --workers",
+    "prepare": "--aligner --no-align --out --seed --text --voices --workers",
     "train": "--data --device --out --part --set",
     "reply": "--model --out --overwrite --seconds --seed --task --temperature --text --top-k --voice",
     "encode": "--model --out --overwrite",
@@ -28,6 +28,7 @@ FROZEN = {
     "score units": "--clips --mend --model --out --split",
     "score resynthesis": "--clips --model --out --split",
     "score lm": "--clips --model --out --split",
+    "score alignment": "--aligner --split --clips --mend --out",
     "show": "--out --set --task --text",
     "check": "--all --data --out",
     "doctor": "",

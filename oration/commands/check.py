@@ -1,4 +1,4 @@
-"""`oration check`: does a recipe work? It builds at its size; and at its smallest it learns, replies and loads again."""
+"""`oration check`: does a recipe work? It builds at its size; at its smallest it learns, replies and loads again."""
 
 from __future__ import annotations
 

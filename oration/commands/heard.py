@@ -149,12 +149,13 @@ def _wanted(model: SpeechLM, links: Sequence[tuple[LM, Task]]) -> set[str]:
 
 def _streams(model: SpeechLM, name: str, config: Any, part: Part, heard: Heard, trained: bool) -> Example:
     """What one tokenizer makes of the recording."""
-    if not trained and "wave" in config.needs and part.numbers > LARGE:
-        if all(spec.rate is not None for spec in config.specs().values()):
-            heard.notes.append(
-                f"{name}: {part.numbers / 1e6:,.0f} M numbers are too many to build for a picture, so it gives zeros"
-            )
-            return {stream: _zeros(spec, heard.wave.seconds) for stream, spec in config.specs().items()}
+    specs = config.specs()
+    regular = all(spec.rate is not None for spec in specs.values())
+    if not trained and "wave" in config.needs and part.numbers > LARGE and regular:
+        heard.notes.append(
+            f"{name}: {part.numbers / 1e6:,.0f} M numbers are too many to build for a picture, so it gives zeros"
+        )
+        return {stream: _zeros(spec, heard.wave.seconds) for stream, spec in specs.items()}
     built = model.part(name)
     if hasattr(built, "label"):
         return _label(model, name, config, built, heard)

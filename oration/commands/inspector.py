@@ -142,7 +142,7 @@ def page(
         {"lm": one.lm.name, "task": one.task.name, "steps": one.cells.steps, "rows": one.cells.counts()}
         for one in sheets
     ]
-    lead = "Every cell of the grid that the language model reads: its stream, role, delay, and whether it is in the loss."
+    lead = "Every cell of the grid that the language model reads: stream, role, delay, and whether it is in the loss."
     named = f"{model.recipe.name}: {heard.clip.path.name} on its grid"
     return write_page(folder / "index.html", sections, results=results, title=named, lead=lead, facts=facts)
 
@@ -191,9 +191,7 @@ def _rows(found: Sheet) -> Table:
 
 def _vocabulary(found: Sheet) -> Table:
     rows = [
-        (row, name, first, last, last - first + 1)
-        for row in found.vocabs
-        for name, first, last in found.blocks(row)
+        (row, name, first, last, last - first + 1) for row in found.vocabs for name, first, last in found.blocks(row)
     ]
     heads = ("row", "part of its vocabulary", "first token", "last token", "symbols")
     return Table("Vocabulary", tuple(map(Column, heads)), tuple(rows))

@@ -119,7 +119,8 @@ def sheet(model: SpeechLM, lm: LM, task: Task, heard: Heard) -> Sheet:
     specs, vocabs = {**model.specs, **lm.specs(model.specs)}, lm.vocabs(model.specs)
     found = cells(task.layout, [example], specs, task.predict, vocabs=vocabs)
     objective = _objective(model, lm, task)
-    weights, pads = None, ()
+    weights: np.ndarray | None = None
+    pads: tuple[tuple[str, int], ...] = ()
     if isinstance(objective, CrossEntropy):
         tables = CrossEntropyModel(objective, vocabs)
         rows = [tables.get_buffer(f"weight{k}").numpy()[found.token[k]] for k in range(len(found.rows))]

@@ -79,7 +79,9 @@ def _task(out: Console, model: SpeechLM, lm: LM, task: Task, example: Example) -
     out.print("  [dim]a second, were every sound two frames long[/]")
     beginning(out, found)
     pace = rate(task.layout, found.specs, found.example)
-    paces = [f"{value:.4g} {what} a second" for value, what in ((pace.steps, "steps"), (pace.tokens, "tokens")) if value]
+    paces = [
+        f"{value:.4g} {what} a second" for value, what in ((pace.steps, "steps"), (pace.tokens, "tokens")) if value
+    ]
     context = f"context {lm.context or 'unbounded'} steps"
     if lm.context and pace.steps:
         context += f" or about {lm.context / pace.steps:.0f} s"
@@ -115,8 +117,8 @@ def _delays(out: Console, model: SpeechLM, parts: dict[str, Part]) -> None:
         return
     shown = table("Delay", "part", "waits for", ">ms")
     why = "the slowest live tokenizer, the layout, the vocoder; computing comes on top"
-    for part, reason, seconds in (*rows, ("together", why, heard + placed + spoken)):
-        shown.add_row(part, reason, "" if seconds is None else f"{1000 * seconds:.0f}")
+    for waits, reason, seconds in (*rows, ("together", why, heard + placed + spoken)):
+        shown.add_row(waits, reason, "" if seconds is None else f"{1000 * seconds:.0f}")
     out.print(shown)
 
 
@@ -145,8 +147,8 @@ def _instead(out: Console, recipe: Recipe) -> None:
     if not recipe.instead:
         return
     rows = table("What stands in", "part", "the published system has there")
-    for part, what in recipe.instead.items():
-        rows.add_row(part, what)
+    for name, what in recipe.instead.items():
+        rows.add_row(name, what)
     out.print(rows)
 
 

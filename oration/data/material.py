@@ -158,3 +158,13 @@ def _load(path: Path, names: tuple[str, ...], count: int) -> list[Example]:
 def version_of(config: Any, weights: bytes = b"") -> str:
     """A string that changes whenever a tokenizer's settings or weights do."""
     return f"{config!r}#{hashlib.sha256(weights).hexdigest()}"
+
+
+def weights_of(part: Any) -> bytes:
+    """The bytes of a part's weights; none if it has none."""
+    import torch
+
+    if not isinstance(part, torch.nn.Module):
+        return b""
+    tensors = (value.detach().cpu().contiguous() for value in part.state_dict().values())
+    return b"".join(tensor.numpy().tobytes() for tensor in tensors)

@@ -69,8 +69,7 @@ def prepare(
     was refused and why.
 
     Args:
-        align: find words and phones (English). Clips that bring phones keep theirs.
-        aligner: who finds them.
+        align: have `aligner` find words and phones (English). Clips that bring phones keep theirs.
         voices_hours: hours of flite's voices to add.
         texts: files with sentences for them (see `synthesize.sentences`); default: the sources' own train transcripts.
         seed: order of those sentences.

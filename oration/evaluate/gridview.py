@@ -45,9 +45,6 @@ def data(view: GridView) -> str:
     cells, rows = view.cells, []
     for k in view.shown:
         seconds = cells.seconds[k]
-        weights = None if view.weights is None else [round(float(w), 4) for w in view.weights[k]]
-        if weights is not None and len(set(weights) - {0.0}) <= 1:
-            weights = next(iter(set(weights) - {0.0}), 1)
         rows.append(
             {
                 "name": cells.rows[k],
@@ -59,7 +56,7 @@ def data(view: GridView) -> str:
                 "token": cells.token[k].tolist(),
                 "delay": _once(cells.delay[k]),
                 "seconds": [None if np.isnan(second) else round(float(second), 4) for second in seconds],
-                "weight": weights,
+                "weight": None if view.weights is None else _weights(view.weights[k]),
             }
         )
     found = {
@@ -75,6 +72,13 @@ def data(view: GridView) -> str:
     return json.dumps(found, separators=(",", ":")).replace("<", "\\u003c")
 
 
+def _weights(weights: np.ndarray) -> float | list[float]:
+    """One number where all that count do so alike."""
+    values = [round(float(weight), 4) for weight in weights]
+    others = set(values) - {0.0}
+    return values if len(others) > 1 else next(iter(others), 1.0)
+
+
 def _once(values: np.ndarray) -> int | list[int]:
     """One number where all are the same."""
     return int(values[0]) if len(values) and (values == values[0]).all() else values.tolist()
@@ -84,8 +88,8 @@ def html(view: GridView, number: int) -> str:
     """The figure; its script finds the page's first recording by itself."""
     caption = escape(view.caption)
     heads = "".join(
-        f"<li><span>{escape(view.cells.rows[k])}</span><small>{escape(view.sizes.get(view.cells.rows[k], ''))}</small></li>"
-        for k in view.shown
+        f"<li><span>{escape(row)}</span><small>{escape(view.sizes.get(row, ''))}</small></li>"
+        for row in (view.cells.rows[k] for k in view.shown)
     )
     help_ = "arrow keys go from cell to cell, Enter plays from there, space plays and pauses"
     return (
@@ -96,12 +100,13 @@ def html(view: GridView, number: int) -> str:
         '<span class="zoom"><button type="button" class="out" aria-label="narrower cells">−</button>'
         '<button type="button" class="in" aria-label="wider cells">+</button></span></div>\n'
         '<ul class="key"><li><i class="p">12</i>predicted: in the loss</li><li><i class="g">12</i>given: read only</li>'
-        '<li><i class="a">\u00a0</i>absent: padding</li><li><b>]</b> end, <b>@</b> goes on with, <b>=</b> fixed symbol</li>'
-        "</ul>\n"
+        '<li><i class="a">\u00a0</i>absent: padding</li>'
+        "<li><b>]</b> end, <b>@</b> goes on with, <b>=</b> fixed symbol</li></ul>\n"
         f'<div class="sheet"><ol class="heads" aria-hidden="true"><li class="axis">step<small>second</small></li>'
         f'{heads}</ol><div class="wide" tabindex="0" role="application" aria-label="{caption}; {help_}">'
         '<div class="room"><canvas></canvas></div></div></div>\n'
-        '<p class="detail" role="status" aria-live="polite">Point at a cell, or focus the grid and use the arrow keys.</p>\n'
+        '<p class="detail" role="status" aria-live="polite">'
+        "Point at a cell, or focus the grid and use the arrow keys.</p>\n"
         f'<details><summary>The beginning as text</summary><pre tabindex="0">{escape(view.text)}</pre></details>\n'
         f'<script type="application/json">{data(view)}</script></figure>\n'
     )

@@ -4,9 +4,9 @@ Spoken chat: the question's first level, its words, the answer's words, the answ
 predicted; then seven levels are filled in by confidence, in 4 passes for the first of them. Values: OpenMOSS/AnyGPT,
 scripts/stage1_pretrain.sh and stage2_sft.sh (lr 3e-5 and 2e-5, cosine, 3 % warm-up, length 4500), infer/voice_clone.py
 (12 layers of 1024, 8 heads of 128). The updates, the batches and the passes of each level but the first are guesses.
-Not here: images and music. There the level that is said is taught by HuBERT, here it is the first of `codec_mel`; the
-question's symbols have embeddings of their own; a plain bidirectional Transformer for a Conformer. Clips with one
-speaker are cut in two, as question and answer. 7 B is in the released model's name.
+Not here: images and music. There the level that is said is taught by HuBERT, here it is the first of `codec_mel`; a
+plain bidirectional Transformer for a Conformer. Clips with one speaker are cut in two, as question and answer. 7 B is
+in the released model's name.
 """
 
 from dataclasses import replace
@@ -40,6 +40,7 @@ lm = LM(
     body=TextBody("llama-2-7b", config=LLAMA_2_7B),
     start=FromText(),
     context=4096,
+    shared={"user.text": "text", "user.codec.0": "codec.0"},
 )
 body = Transformer(layers=12, dim=1024, heads=8, ffn=2736, dropout=0.1, causal=False)
 acoustic = LM(name="acoustic", tasks=(fill,), body=body, generator=Confidence(steps=(4, 1)), context=1500)

@@ -5,9 +5,8 @@ task. The first task is the paper's combined kind, in which intermediate steps a
 words, and the speech again; with a corpus of translations the same lines give `[ASR AST S2ST English French]`. Then
 `soundstorm`'s second model makes 12 levels of a codec from the units. Values: sections 3 and 4 (lr 5e-5, constant,
 dropout 0.1 not here; Adafactor there). What deviates: PaLM-2's sizes are not published, so this is Llama 3's decoder
-with PaLM-2's 256,000 symbols of text, 8 B as in the paper; there the task is written in plain text; the other party's
-units have embeddings of their own; nothing gives the second stage a voice to speak in. 100,000 updates, and 64 lines a
-step, are guesses.
+with PaLM-2's 256,000 symbols of text, 8 B as in the paper; there the task is written in plain text; nothing gives the
+second stage a voice to speak in. 100,000 updates, and 64 lines a step, are guesses.
 """
 
 from dataclasses import replace
@@ -44,6 +43,7 @@ lm = LM(
     head=Rows(tied=True),
     start=FromText(),
     context=2048,
+    shared={"user.units": "units"},
 )
 first = replace(
     twist.training[-1],

@@ -3,8 +3,8 @@
 First `zeng`'s training, then spoken questions: user.units, then text and units by turns of 13 and 26; when the text is
 over, units go on alone. Values: sections 3 and 4; the ratio: THUDM/GLM-4-Voice, web_demo.py (which samples at
 temperature 0.2, top-p 0.8). There the answers are trained for 20 epochs of speech and 4 of text; the number of updates
-here is a guess. Clips with one speaker are cut in two, as question and answer. The other party's units have embeddings
-of their own here, so they begin untrained. Published: 9.5 B, from memory of the model's page.
+here is a guess. Clips with one speaker are cut in two, as question and answer. Published: 9.5 B, from memory of the
+model's page.
 """
 
 from dataclasses import replace
@@ -26,7 +26,7 @@ chat = Task(
 recipe = replace(
     zeng,
     name="glm4_voice",
-    lms=(replace(lm, tasks=(chat, *lm.tasks)),),
+    lms=(replace(lm, tasks=(chat, *lm.tasks), shared={"user.units.timed": "units.timed"}),),
     training=(
         *zeng.training[:-1],
         replace(before, feed=replace(before.feed, tasks=("interleaved", "speech", "text", "asr", "tts"))),

@@ -48,6 +48,7 @@ recipe = replace(
             head=Rows(tied=True),
             start=FromText(),
             context=8192,
+            shared={"user.text": "text", "user.units": "units"},
         ),
     ),
     training=(

@@ -1,11 +1,11 @@
 """Spectron: hears vectors, writes them down, goes on in text, then speaks mels. Nachmani et al. 2023, arXiv:2305.15255.
 
-The beginning of a recording comes in as vectors; its words, the words to come and the log-mels to come are predicted.
-A frame goes in through a narrow net and comes out through another (`Regress`), whose loss is on frames and differences.
+The beginning of a recording comes in as vectors; its words, the words to come and the log-mels to come are predicted. A
+frame goes in through a narrow net and comes out through another (`Regress`), whose loss is on frames and differences.
 From memory of the paper: 128 bands every 12.5 ms, loss weight 0.1 of the frames, 350 M for the language model (beside
-an encoder of 600 M). Its layers are not published: 22 of 1024 come near 350 M with the tables of a text of 32,000
-pieces, for both parties. What deviates: our encoder is far smaller and is not trained along; 25 vectors a second (there
-20); the model starts fresh (there: from a text LM); nothing is known of its optimizer here.
+an encoder of 600 M). Its layers are not published: 24 of 1024 come near 350 M with the table of a text of 32,000
+pieces. What deviates: our encoder is far smaller and is not trained along; 25 vectors a second (there 20); the model
+starts fresh (there: from a text LM); nothing is known of its optimizer here.
 """
 
 from dataclasses import replace
@@ -30,9 +30,10 @@ answer = Task(
 lm = LM(
     name="lm",
     tasks=(answer,),
-    body=Transformer(layers=22, dim=1024, heads=16, ffn=2736, dropout=0.1),
+    body=Transformer(layers=24, dim=1024, heads=16, ffn=2736, dropout=0.1),
     head=Regress(streams=("mel",), symbols=Rows(tied=True)),
     context=2048,
+    shared={"user.text": "text"},
 )
 scale = Train(
     part="speech",

@@ -5,8 +5,7 @@ Training in three stages: units alone; then recognition and synthesis; then the 
 speechgpt/scripts (lengths 1024, 512, 1024; lr 5e-5, then 2e-5; epochs there, so the numbers of updates are guesses).
 The third stage there trains LoRA of rank 8 on queries and values; here the whole model, since a body is trained in one
 way. It samples at temperature 0.7, top-p 0.8, top-k 50. Clips with one speaker are cut in two, as question and answer.
-The other party's symbols have embeddings of their own here. `--set lms.0.body.folder=PATH` and
-`--set tokenizers.2.file=PATH` name LLaMA's folder. 7 B is LLaMA's name for its size.
+`--set lms.0.body.folder=PATH` and `--set tokenizers.2.file=PATH` name LLaMA's folder. 7 B is LLaMA's name for its size.
 """
 
 from dataclasses import replace
@@ -56,6 +55,7 @@ recipe = replace(
             body=TextBody("llama-7b", config=LLAMA_7B),
             start=FromText(),
             context=2048,
+            shared={"user.text": "text", "user.units.runs": "units.runs"},
         ),
     ),
     training=(*gslm.training[:-1], stage, second, third),

@@ -52,6 +52,7 @@ recipe = replace(
             tasks=(chain, speech, asr, tts),
             body=TextBody("llama-2-7b-chat", config=LLAMA_2_7B),
             context=4096,
+            shared={"user.text": "text", "user.units": "units"},
         ),
         replace(flow, name="flow", tasks=(sound,), body=body),
     ),

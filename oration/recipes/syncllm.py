@@ -38,6 +38,7 @@ recipe = replace(
             body=TextBody("llama-3-8b", config=LLAMA_3_8B),
             start=FromText(),
             context=8192,
+            shared={"user.units.chunked": "units.chunked"},
         ),
     ),
     vocoder=UnitHifiGan(needs=("units",), upsample=(5, 4, 4, 4, 2), kernels=(11, 8, 8, 8, 4)),

@@ -245,3 +245,12 @@ def test_what_it_cannot_do_is_said():
         Confidence(steps=(0,))
     with pytest.raises(BadInput, match="turn 0 has no stream 'units'"):
         Levels().complete(model, TASK, [{}], SPECS, seeds=[1], lengths={"c.0": 3, "c.1": 3})
+
+
+def test_a_stream_without_a_rate_has_an_item_for_each_of_the_given_one_beside_it():
+    specs = {"phones": Spec(9), "last": Spec(5)}
+    task = Task(name="last", layout=Layout((Stack(("phones", "last")),)), predict=("last",))
+    model = LM(name="pace", tasks=(task,), body=BODY).build(specs)
+    prompts = [{"phones": Stream(np.arange(count))} for count in (4, 7)]
+    replies = Confidence(steps=(2,)).complete(model, task, prompts, specs, seeds=[0, 1])
+    assert [len(reply.example["last"]) for reply in replies] == [4, 7]

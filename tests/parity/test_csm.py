@@ -98,6 +98,7 @@ def example(frames):
 
 
 @torch.no_grad()
+@pytest.mark.parity("csm", reference="transformers CsmForConditionalGeneration")
 def test_all_rows_have_the_same_logits(model):
     streams = example(7)
     grid = SAY.place([streams], SPECS, vocabs=model.vocabs)
@@ -113,6 +114,7 @@ def test_all_rows_have_the_same_logits(model):
 
 
 @torch.no_grad()
+@pytest.mark.parity("csm", reference="transformers CsmForConditionalGeneration")
 def test_the_same_greedy_speech(model):
     streams, steps = example(0), 6
     (reply,) = complete(

@@ -59,6 +59,7 @@ def codes(frames, seed=0):
     return np.random.default_rng(seed).integers(0, CARD, (LEVELS, frames))
 
 
+@pytest.mark.parity("musicgen", "audiogen", reference="transformers MusicgenForCausalLM")
 def test_delays_are_those_of_musicgen():
     frames = 9
     played = codes(frames)
@@ -71,6 +72,7 @@ def test_delays_are_those_of_musicgen():
 
 
 @torch.no_grad()
+@pytest.mark.parity("musicgen", "audiogen", reference="transformers MusicgenForCausalLM")
 def test_musicgen_has_the_same_logits(tmp_path):
     model = our_music()
     save_file({k: v.contiguous() for k, v in their_music().state_dict().items()}, tmp_path / "model.safetensors")
@@ -84,6 +86,7 @@ def test_musicgen_has_the_same_logits(tmp_path):
 
 
 @torch.no_grad()
+@pytest.mark.parity("musicgen", "audiogen", reference="transformers MusicgenForCausalLM")
 def test_musicgen_plays_the_same():
     model, frames = our_music(), 16
     carry(model, their_music().state_dict(), musicgen(model), NO_TEXT)
@@ -129,6 +132,7 @@ def in_bark(example):
 
 
 @torch.no_grad()
+@pytest.mark.parity("bark", reference="transformers BarkSemanticModel")
 @pytest.mark.parametrize("bias", [False, True])
 def test_bark_has_the_same_logits(bias, tmp_path):
     model, names = our_bark(bias)
@@ -145,6 +149,7 @@ def test_bark_has_the_same_logits(bias, tmp_path):
 
 
 @torch.no_grad()
+@pytest.mark.parity("bark", reference="transformers BarkSemanticModel")
 def test_bark_says_the_same():
     model, names = our_bark(False)
     carry(model, their_bark(False).state_dict(), names, MASKS)

@@ -137,6 +137,7 @@ def columns(model, streams):
 
 
 @torch.no_grad()
+@pytest.mark.parity("moshi", reference="transformers MoshiForConditionalGeneration")
 @pytest.mark.parametrize("positions", ["rotary", "rotary_interleaved"])
 @pytest.mark.parametrize("names", ["transformers", "kyutai"])
 def test_all_rows_have_the_same_logits(names, positions, tmp_path):
@@ -156,6 +157,7 @@ def test_all_rows_have_the_same_logits(names, positions, tmp_path):
 
 
 @torch.no_grad()
+@pytest.mark.parity("moshi", reference="transformers MoshiForConditionalGeneration")
 def test_the_same_greedy_talk():
     model, frames = build(), 8
     carry(model, reference().state_dict(), transformers(model), IGNORED)

@@ -63,7 +63,13 @@ def steps(body, x, cuts):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("kind", ["mamba", "griffin"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("mamba", marks=pytest.mark.parity("mamba2", reference="transformers Mamba2Model")),
+        pytest.param("griffin", marks=pytest.mark.parity("speechssm", reference="transformers RecurrentGemmaModel")),
+    ],
+)
 def test_a_body_gives_what_transformers_gives(kind, tmp_path):
     if kind == "mamba":
         theirs, ours, names = their_mamba(), mamba(), mamba2("")
