@@ -10,14 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-
 from oration.core import BadInput
-from oration.layouts import Chunk, Layout, Line, Ratio, Say, Stack, Time, Weave, rate
+from oration.layouts import Chunk, Layout, Line, Ratio, Say, Stack, Time, Weave
+from oration.layouts.block import streams_of
 from oration.lms import LM
 from oration.model import SpeechLM
 from oration.recipe import Recipe, find, names
-from oration.sizes import invented
 from oration.tasks import Task
 from oration.works import Works, built
 
@@ -54,7 +52,7 @@ def _block(block: Any, predict: Sequence[str]) -> str:
         return "Say"
     if isinstance(block, Line):
         return f"L {_streams([block.stream], predict)}"
-    streams = _streams(block.streams, predict)
+    streams = _streams(streams_of(block), predict)
     if isinstance(block, Weave):
         by = block.by
         how = {
@@ -130,20 +128,15 @@ def made_of(recipe: Recipe) -> list[str]:
 
 
 def pace(recipe: Recipe, works: Works) -> tuple[str, str]:
-    """Steps and tokens a second."""
+    """Steps and tokens a second; `~` where streams without a rate make them a guess."""
     if not recipe.lms:
         return "–", "–"
-    if works.steps is not None and works.tokens is not None:
-        return f"{works.steps:.4g}", f"{works.tokens:.4g}"
-    model, task = SpeechLM(recipe, device="meta"), cast(Task, recipe.lms[0].tasks[0])
-    try:
-        example = task.prepare(invented(model.specs, 4), model.specs, np.random.default_rng(0))
-        found = rate(task.layout, {**model.specs, **task.specs(model.specs)}, example)
-    except BadInput:
+    if works.steps is None or works.tokens is None:
         return NOT, NOT
-    if found.steps is None or found.tokens is None:
-        return NOT, NOT
-    return f"~{found.steps:.3g}", f"~{found.tokens:.3g}"
+    task = cast(Task, recipe.lms[0].tasks[0])
+    specs = task.specs(SpeechLM(recipe, device="meta").specs)
+    about = "" if all(specs[name].rate is not None for name in task.layout.streams) else "~"
+    return f"{about}{works.steps:.3g}", f"{about}{works.tokens:.3g}"
 
 
 def was_seen(recipe: Recipe, seen: Mapping[str, Any]) -> list[str]:

@@ -332,7 +332,8 @@ class SpeechLM:
         new = {name: stream for reply in said for name, stream in reply.new().items()}
         words = self._words(spoken)
         if not self.synthesis.speaks(spoken):
-            return Reply(None, None, words, spoken, new, dict(clock.laps))
+            silence = Waveform(np.zeros(0, np.float32), self.rate)
+            return Reply(silence, silence, words, spoken, new, dict(clock.laps))
         before = 0.0 if links[0].answers or prompt is None else prompt.seconds
         whole = spoken
         if before and "units.runs" in links[-1].task.predict:
@@ -359,7 +360,7 @@ class SpeechLM:
     def _restore(self, spoken: Example) -> None:
         """Add what pieces that were said are made of."""
         for name, config in self.configs.items():
-            part = self.part(name) if config in self.recipe.tokenizers else None
+            part: Any = self.part(name) if config in self.recipe.tokenizers else None
             if hasattr(part, "restore") and set(part.specs()) <= set(spoken):
                 spoken |= {made: stream for made, stream in part.restore([spoken])[0].items() if made not in spoken}
 

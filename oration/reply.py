@@ -34,9 +34,9 @@ RUNS = 0.7
 class Reply:
     """What a model answers."""
 
-    wave: Waveform | None
-    """The answer; where a model goes on, the prompt as it heard it and then the continuation. None: text only."""
-    continuation: Waveform | None
+    wave: Waveform
+    """The answer; where a model goes on, the prompt as it heard it and then the continuation. Empty: text only."""
+    continuation: Waveform
     """What is new."""
     text: str | None
     """What it says in text, where it says any."""

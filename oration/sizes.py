@@ -16,14 +16,17 @@ from oration.model import SpeechLM
 
 
 def invented(specs: dict[str, Spec], seconds: int = 1) -> Example:
-    """Streams that could be `seconds` of speech: symbols last two frames, or come 4 a second where there is no rate."""
+    """Streams that could be `seconds` of speech: symbols last two frames, or come 4 a second where there is no rate.
+
+    The streams are never all at one symbol, since a column of zeros ends some layouts.
+    """
     example = {}
-    for name, spec in specs.items():
+    for first, (name, spec) in enumerate(specs.items()):
         count = spec.length(seconds) if spec.rate else 4 * seconds
         if spec.dim:
             example[name] = Stream.dense(np.zeros((count, spec.dim)))
         elif spec.rate:
-            example[name] = Stream(np.arange(count) // 2 % spec.size)
+            example[name] = Stream((np.arange(count) // 2 + first) % spec.size)
         else:
             example[name] = Stream(np.arange(count) % spec.size, np.arange(count) * (TICKS // 4))
     return example

@@ -186,7 +186,7 @@ def _piece(clip: Clip, number: int, start: float, stop: float) -> Clip:
 
 def voiced(clip: Clip, recipe: Recipe) -> Clip:
     """A clip whose speaker the recipe knows, if it knows any: who really spoke is not what is asked here."""
-    table = recipe.parts().get("speaker")
+    table: Any = recipe.parts().get("speaker")
     known = table is None or table.others or clip.speaker in table.names
     return clip if known else replace(clip, speaker=table.names[len(clip.id) % len(table.names)])
 
@@ -260,16 +260,14 @@ def ask(model: SpeechLM, clip: Clip, seed: int = 3) -> Reply:
 
 def said(reply: Reply) -> str:
     """What kind of answer it is."""
-    kinds = [kind for kind, there in (("speech", reply.wave), ("text", reply.text)) if there is not None]
-    return " and ".join(kinds)
+    kinds = (("speech", len(reply.continuation) > 0), ("text", reply.text is not None))
+    return " and ".join(kind for kind, there in kinds if there)
 
 
 def same(first: Reply, second: Reply) -> bool:
     """Whether two replies agree in text, streams and sound."""
-    if first.text != second.text or set(first.new) != set(second.new) or (first.wave is None) != (second.wave is None):
+    if first.text != second.text or set(first.new) != set(second.new) or len(first.wave) != len(second.wave):
         return False
-    if first.wave is not None and second.wave is not None:
-        ours, theirs = first.wave.samples, second.wave.samples
-        if ours.shape != theirs.shape or not np.allclose(ours, theirs, atol=1e-4):
-            return False
+    if not np.allclose(first.wave.samples, second.wave.samples, atol=1e-4):
+        return False
     return all(np.array_equal(stream.ids, second.new[name].ids) for name, stream in first.new.items())

@@ -238,7 +238,7 @@ def test_bad_numbers_are_refused(capsys, tiny_model, hum, tmp_path, option, valu
 
 
 def test_bad_outputs_are_refused_before_any_work(capsys, tmp_path):
-    for out in ("out.txt", "nowhere/out.wav", "out"):
+    for out in ("out.mp4", "nowhere/out.wav", "out"):
         said = refusal(capsys, "reply", "unread.wav", "--out", tmp_path / out, "--model", tmp_path / "unread")
         assert "--out" in said
 

@@ -65,14 +65,12 @@ def reply(
         if answer.text is None:
             raise BadInput(f"--out {str(out)!r} is for text, but the model answered in sound alone; name a .wav file")
         replace_file(out, answer.text + "\n")
-    elif answer.wave is None or answer.continuation is None:
+    elif not len(answer.wave) and answer.text is not None:
         raise BadInput(f"--out {str(out)!r} is for sound, but the model answered in text alone; name a .txt file")
     else:
         write(answer.wave, out, overwrite=overwrite)
     spent = ", ".join(f"{name} {took:.2f} s" for name, took in answer.timings.items())
-    sound = answer.wave.seconds if answer.wave else 0.0
-    new = answer.continuation.seconds if answer.continuation else 0.0
-    print(f"{out}: {sound:.1f} s, of which {new:.1f} s are new ({spent})")
+    print(f"{out}: {answer.wave.seconds:.1f} s, of which {answer.continuation.seconds:.1f} s are new ({spent})")
 
 
 def encode(recording: Path, out: Path, model: Path | None, overwrite: bool) -> None:

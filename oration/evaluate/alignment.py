@@ -55,9 +55,15 @@ def word_times(truth: Sequence[Sequence[Span]], found: Sequence[Sequence[Span] |
         stops += [theirs[1] - ours[1] for ours, theirs in zip(given, aligned, strict=True)]
     begun, ended = np.array(starts), np.array(stops)
     both = np.concatenate([begun, ended])
+    shares = [_share(np.abs(errors), share) for errors in (both, begun, ended) for share in (50, 90)]
     return WordTimes(
-        len(starts),
-        *(_share(np.abs(errors), share) for errors in (both, begun, ended) for share in (50, 90)),
+        words=len(starts),
+        median=shares[0],
+        ninety=shares[1],
+        start_median=shares[2],
+        start_ninety=shares[3],
+        stop_median=shares[4],
+        stop_ninety=shares[5],
         early=-_share(begun, 50),
         refused=sum(aligned is None for aligned in found),
         unlike=unlike,

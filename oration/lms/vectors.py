@@ -77,6 +77,10 @@ class Flow:
     """The head of the symbols."""
     streams: tuple[str, ...] | None = None
     """The streams it makes; None: all continuous ones."""
+    mean: float = 0.0
+    """Subtracted from the vectors' values, which are then divided by `std`: the flow goes from noise of 0 and 1."""
+    std: float = 1.0
+    """See `mean`; natural-log mels of speech have about -5.9 and 2.3."""
     steps: int = 10
     """Of the integration."""
     solver: Literal["euler", "midpoint"] = "midpoint"
@@ -88,10 +92,10 @@ class Flow:
     continuous: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.repeats, self.probes) < 1:
+        if min(self.steps, self.repeats, self.probes) < 1 or self.std <= 0:
             raise BadInput(
-                f"a Flow needs at least 1 step, 1 repeat and 1 probe, but got {self.steps}, {self.repeats} and "
-                f"{self.probes}"
+                f"a Flow needs at least 1 step, 1 repeat and 1 probe, and std above 0, but got {self.steps}, "
+                f"{self.repeats}, {self.probes} and {self.std}"
             )
 
     def tiny(self) -> Flow:
@@ -268,7 +272,7 @@ class FlowModel(Symbols):
         """float[N, D], float[N, W] -> float[N]: squared error of the velocity, a mean over the width."""
         flow = self.maker(stream)
         hidden = hidden.repeat_interleave(self.config.repeats, 0)
-        target = target.float().repeat_interleave(self.config.repeats, 0)
+        target = self._scaled(target.float()).repeat_interleave(self.config.repeats, 0)
         # On the CPU, so that a seed means the same on every device.
         noise, time = torch.randn(target.shape).to(target), torch.rand(len(target)).to(target)
         between = torch.lerp(noise, target, time[:, None])
@@ -281,13 +285,13 @@ class FlowModel(Symbols):
         seen, x, size = flow.see(hidden), chance, 1 / self.config.steps
         for step in range(self.config.steps):
             x = x + size * self._between(lambda at, t: flow(at, t, seen), x, step * size, size)
-        return x
+        return x * self.config.std + self.config.mean
 
     def vector_nats(self, hidden: Tensor, stream: str, target: Tensor) -> Tensor:
         """float[N, D], float[N, W] -> float[N]: see `Flow`."""
         flow = self.maker(stream)
         with torch.inference_mode(False), torch.no_grad():  # derivatives need tensors that were not made for inference
-            seen, x = flow.see(hidden.clone()), target.clone()
+            seen, x = flow.see(hidden.clone()), self._scaled(target.clone())
             probes, size = self._probes(x), 1 / self.config.steps
             grown = x.new_zeros(len(x), dtype=torch.float64)
 
@@ -298,7 +302,11 @@ class FlowModel(Symbols):
             for step in range(self.config.steps):
                 both = self._between(lambda at, t: turned(at[:, :-1], t), F.pad(x, (0, 1)), 1 - step * size, -size)
                 x, grown = x - size * both[:, :-1], grown + size * both[:, -1].double()
-            return gaussian(x) - grown
+            return gaussian(x) - grown - target.shape[1] * math.log(self.config.std)
+
+    def _scaled(self, vectors: Tensor) -> Tensor:
+        """float[N, W] as the flow has them."""
+        return (vectors - self.config.mean) / self.config.std
 
     def _between(self, move: Any, x: Tensor, time: float, size: float) -> Tensor:
         """The velocity with which one step of the solver goes, float[n, W]."""

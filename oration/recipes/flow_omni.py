@@ -30,7 +30,7 @@ lm = LM(
     name="lm",
     tasks=(answer,),
     body=TextBody("qwen2-0.5b", config=QWEN2_0_5B),
-    head=Flow(streams=("mel",), symbols=Rows(tied=True)),
+    head=Flow(streams=("mel",), symbols=Rows(tied=True), mean=-5.884, std=2.261),
     start=FromText(),
     context=4096,
 )

@@ -60,8 +60,8 @@ class Dedup:
         }
 
     def undo(self, example: Example, specs: Mapping[str, Spec]) -> Example:
-        """The frames again, as many runs as have a duration; an example without durations stays as it is."""
-        if f"{self.stream}.durations" not in example:
+        """The frames again, as many runs as have a duration; an example without both stays as it is."""
+        if not {f"{self.stream}.runs", f"{self.stream}.durations"} <= set(example):
             return example
         merged, durations = (example[f"{self.stream}.{what}"].ids for what in ("runs", "durations"))
         count = min(len(merged), len(durations))

@@ -141,8 +141,9 @@ def flow_of(width, **fields):
 
 
 @torch.no_grad()
-def test_the_density_of_a_flow_is_one_in_all():
-    head = flow_of(2, steps=16)
+@pytest.mark.parametrize("scale", [{}, {"mean": 0.5, "std": 0.7}])
+def test_the_density_of_a_flow_is_one_in_all(scale):
+    head = flow_of(2, steps=16, **scale)
     at = torch.linspace(-7, 7, 60)
     grid = torch.cartesian_prod(at, at)
     nats = head.vector_nats(torch.zeros(len(grid), 8), "mel", grid)
