@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One compute thread per process: two threads on a busy two-core machine run many times slower than one.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check clean
+.PHONY: demo test check systems clean
 demo: .venv/demo
 	$(BIN)/oration demo
 
@@ -16,6 +16,13 @@ check: .venv/test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Trains every system at its smallest size and compares with other implementations; hours on two cores. A test that fails
+# is told on the page.
+systems: .venv/test
+	-$(BIN)/python -m pytest -q -m "slow or parity" -n 2 --systems out/systems.json tests/conformance/test_recipes_work.py tests/parity
+	$(BIN)/python docs/systems.py out/systems.json
+	$(BIN)/python docs/layouts.py
 
 # The constraints file holds the versions that passed, so that pip neither searches nor surprises.
 .venv/demo: pyproject.toml constraints.txt

@@ -1,4 +1,4 @@
-"""Writes docs/systems.md from what the tests saw: python docs/systems.py FILE.json, after pytest --systems FILE.json."""
+"""Writes docs/systems.md from what tests saw: pytest --systems FILE.json, then python docs/systems.py FILE.json."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ PAGE = Path(__file__).parent / "systems.md"
 NOT = "not computed"
 HEAD = """# The systems
 
-Every recipe that comes with the package, as `make systems` saw it: how it is put together, and what works. This page is
-generated; a cell reads "not computed" where nothing was run. `oration show NAME` says more of each, `oration check NAME`
-tries it again.
+Every recipe that comes with the package, as `make systems` saw it: how it is put together, and what works. This
+page is generated; a cell reads "not computed" where nothing was run. `oration show NAME` says more of each,
+`oration check NAME` tries it again.
 """
-SIGNS = """`L` Line, `W` Weave, `S` Stack, `Say` fixed symbols ([which layout for what](layouts.md)); `!` is predicted. Parameters are
-those of the language models, published ones in brackets. Steps and tokens are those of a second of speech under the first
-language model, with `~` where the streams have no rate: then two frames a sound and four symbols of text a second are
-assumed. The delay is the layout's alone.
+SIGNS = """\ `L` Line, `W` Weave, `S` Stack, `Say` fixed symbols ([which layout for what](layouts.md)); `!` is predicted.
+Parameters are those of the language models, published ones in brackets. Steps and tokens are those of a second of
+speech under the first language model, with `~` where the streams have no rate: then two frames a sound and four
+symbols of text a second are assumed. The delay is the layout's alone.
 """
-SEEN = """At the smallest size, on a few seconds of speech: whether the parts fit together, not how well they do. *Learned*: nats
-a predicted symbol on held-out speech, and in brackets what a unigram model pays. *Loads*: saved and loaded again, it gives
-the same reply. *Parity*: the same random weights give what another implementation gives.
+SEEN = """\ At the smallest size, on a few seconds of speech: whether the parts fit together, not how well they do. *Learned*:
+nats a predicted symbol on held-out speech, and in brackets what a unigram model pays. *Loads*: saved and loaded
+again, it gives the same reply. *Parity*: the same random weights give what another implementation gives.
 """
 
 
@@ -88,7 +88,9 @@ def _streams(streams: Iterable[str], predict: Sequence[str]) -> str:
 def paper(name: str) -> str:
     """A link to the paper that the recipe names first."""
     text = importlib.import_module(f"oration.recipes.{name}").__doc__ or ""
-    found = re.search(r"arXiv:(\d{4}\.\d{4,5})", text.strip().splitlines()[0]) or re.search(r"arXiv:(\d{4}\.\d{4,5})", text)
+    found = re.search(r"arXiv:(\d{4}\.\d{4,5})", text.strip().splitlines()[0]) or re.search(
+        r"arXiv:(\d{4}\.\d{4,5})", text
+    )
     return f"[{found[1]}](https://arxiv.org/abs/{found[1]})" if found else "this repository"
 
 
@@ -160,16 +162,26 @@ def agreement(parity: Mapping[str, Mapping[str, int]]) -> str:
     """References, and whether all tests against them passed."""
     said = []
     for reference, outcomes in parity.items():
-        passed, others = outcomes.get("passed", 0), {k: n for k, n in outcomes.items() if k != "passed"}
-        total = passed + sum(others.values())
-        said.append(f"{reference}: {f'{passed} tests' if not others else f'{passed} of {total} tests'}")
+        passed, total = outcomes.get("passed", 0), sum(outcomes.values())
+        count = str(total) if passed == total else f"{passed} of {total}"
+        said.append(f"{reference}: {count} test{'s' * (total != 1)}" + " passed" * (passed < total))
     return "; ".join(said)
 
 
 def page(recipes: Sequence[Recipe], seen: Mapping[str, Any]) -> str:
     """The whole page."""
     made = [made_of(recipe) for recipe in recipes]
-    heads = ("system", "paper", "layout", "body, head, start", "parameters", "steps/s", "tokens/s", "delay", "stands in for")
+    heads = (
+        "system",
+        "paper",
+        "layout",
+        "body, head, start",
+        "parameters",
+        "steps/s",
+        "tokens/s",
+        "delay",
+        "stands in for",
+    )
     parts = [HEAD, "## What they are made of\n", SIGNS, table(heads, made)]
     tried = ("system", "works", "learned", "replies with", "loads", "parity")
     parts += ["## What was seen\n", SEEN, table(tried, [was_seen(recipe, seen) for recipe in recipes])]

@@ -334,7 +334,8 @@ class SpeechLM:
         if not self.synthesis.speaks(spoken):
             silence = Waveform(np.zeros(0, np.float32), self.rate)
             return Reply(silence, silence, words, spoken, new, dict(clock.laps))
-        before = 0.0 if links[0].answers or prompt is None else prompt.seconds
+        apart = links[0].answers and not links[0].listens  # the answer is on a clock of its own
+        before = 0.0 if apart or prompt is None else prompt.seconds
         whole = spoken
         if before and "units.runs" in links[-1].task.predict:
             whole = self.synthesis.joined(heard, spoken, said[-1].known["units.runs"], voice)
@@ -345,10 +346,12 @@ class SpeechLM:
     def _heard(self, links: Sequence[Link], prompt: Waveform | None, text: str | None, seconds: float) -> Example:
         """The prompt's streams. Who listens while speaking hears silence once the prompt is over."""
         heard: Example = {}
+        if any(link.listens for link in links):
+            if prompt is None:
+                prompt = Waveform(np.zeros(0, np.float32), self.rate)
+            silence = np.zeros(round(seconds * prompt.rate), np.float32)
+            prompt = Waveform(np.concatenate([prompt.samples, silence]), prompt.rate)
         if prompt is not None:
-            if any(link.listens for link in links):
-                silence = np.zeros(round(seconds * prompt.rate), np.float32)
-                prompt = Waveform(np.concatenate([prompt.samples, silence]), prompt.rate)
             for name in self._listening():
                 part = self.part(name)
                 heard |= (part.hear if hasattr(part, "hear") else part.encode)([prompt])[0]
@@ -382,6 +385,8 @@ class SpeechLM:
         return score(self.part(link.lm.name), link.task, ready, self.specs)
 
 def _concatenated(streams: Sequence[Stream]) -> Stream:
+    if len(streams) == 1:
+        return streams[0]
     values = [s.values for s in streams if s.values is not None]
     return Stream(np.concatenate([s.ids for s in streams]), None, np.concatenate(values) if values else None)
 

@@ -1,7 +1,9 @@
 """From a prompt to an answer: streams, then each language model in turn. Knows no waveforms and no vocoder.
 
 A task whose layout has streams of the other party (`user.units`) answers: what was heard is theirs, and what it
-predicts begins with nothing. Any other task goes on: what was heard is the beginning of what it predicts.
+predicts begins with nothing. Any other task goes on: what was heard is the beginning of what it predicts. One that hears
+the other party beside what it says (`Link.listens`) says something from the first step on, on the clock of what it hears:
+its answer lasts as long as the prompt and the time after it.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import numpy as np
 from oration.core import BadInput, Example, Spec, Specs, Stream, Waveform
 from oration.generate import Sampler, complete
 from oration.generate.voice import Reply as Said
-from oration.layouts import Line, Say
+from oration.layouts import Line, Say, Stack, Weave
 from oration.lms import LM
 from oration.tasks import Task
 
@@ -35,9 +37,10 @@ class Reply:
     """What a model answers."""
 
     wave: Waveform
-    """The answer; where a model goes on, the prompt as it heard it and then the continuation. Empty: text only."""
+    """The answer; where a model goes on, the prompt as it heard it and then the continuation; where it listens while it
+    speaks, its own channel from the prompt's beginning on. Empty: text only."""
     continuation: Waveform
-    """What is new."""
+    """What is new; of a model that listens while it speaks, what it says after the prompt."""
     text: str | None
     """What it says in text, where it says any."""
     example: Example
@@ -128,12 +131,15 @@ def say(
     Raises:
         BadInput: a stream that a model needs is neither heard nor made before it.
     """
-    state, spoken, said, answering = dict(heard), dict[str, Stream](), [], False
+    state, spoken, said, answering, clocked = dict(heard), dict[str, Stream](), [], False, False
     for link in links:
         answering = answering or link.answers  # what an answer is made of does not begin with the question either
         example = prepared(link, state, specs, seed, spoken)
         prompt = _prompt(link, example, state, answering)
-        limits = _limits(link, prompt, specs, seconds, answering)
+        seconds = max(seconds, _listened(link, prompt, specs))
+        # What follows from something said on the clock of what was heard lasts as long.
+        limits = _limits(link, prompt, specs, seconds, answering and not clocked)
+        clocked = clocked or bool(link.listens)
         model = parts[link.lm.name]
         known_specs = {**specs, **link.lm.specs(specs)}
         generator = link.lm.generator
@@ -209,17 +215,26 @@ def _prompt(link: Link, example: Example, state: Example, answering: bool) -> Ex
     return prompt
 
 
-def _limits(link: Link, prompt: Example, specs: Specs, seconds: float, answering: bool) -> dict[str, Any]:
-    """How far one model goes: items of each stream, and steps for all of them."""
-    known = link.lm.specs(specs)
-    most = {name: math.ceil(seconds * per_second(name, known)) for name in link.task.predict}
+def _listened(link: Link, prompt: Example, specs: Specs) -> float:
+    """Seconds that a model hears the other party while it speaks; 0 if it does not."""
+    rates = {name: link.lm.specs(specs)[name].rate for name in link.listens}
+    return max((float(len(prompt[name]) / rate) for name, rate in rates.items() if rate), default=0.0)
+
+
+def _limits(link: Link, prompt: Example, specs: Specs, seconds: float, free: bool) -> dict[str, Any]:
+    """How far one model goes: items of each stream, and steps for all of them. `free`: it may end before that."""
+    known, last = link.lm.specs(specs), link.task.layout.blocks[-1]
+    most = {name: math.ceil(round(seconds * per_second(name, known), 6)) for name in link.task.predict}
+    if isinstance(last, Stack) and last.endless:  # nothing else ends it
+        return {"steps": max(most.values()) + max(last.late.values()), "most": most}
     steps = _columns(link.task, most)
     if link.lm.context is not None:  # marks come on top; where not even the items fit, generation says so
         held = _columns(link.task, {name: len(stream) for name, stream in prompt.items()})
         steps = max(steps, min(2 * sum(most.values()) + 64, link.lm.context - held - len(prompt) - 2))
     else:
         steps = 2 * sum(most.values()) + 64
-    least = {} if answering else {name: n for name, n in most.items() if _speaks(name, known)}
+    free = free and not (link.listens and isinstance(last, Weave))  # whose chunks go on as long as the other's
+    least = {} if free else {name: n for name, n in most.items() if _speaks(name, known)}
     return {"steps": steps, "most": most, "least": least}
 
 

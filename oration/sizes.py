@@ -61,6 +61,10 @@ class Part:
         return float(said)
 
 
+DRAWN = ("normal_", "uniform_", "trunc_normal_")
+"""What fills weights at the start."""
+
+
 class _Weightless(TorchFunctionMode):
     """Layers get their weights from `torch.empty`: that goes to the meta device. What is computed (windows) stays."""
 
@@ -68,6 +72,10 @@ class _Weightless(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = dict(kwargs or {})
+        first = next(iter((*args, *kwargs.values())), None)
+        # Random numbers for nothing: torch would spend seconds importing its compiler to draw none.
+        if getattr(func, "__name__", "") in DRAWN and isinstance(first, torch.Tensor) and first.is_meta:
+            return first
         if func is torch.empty and kwargs.get("device") is None:
             kwargs["device"] = "meta"
         return func(*args, **kwargs)

@@ -20,7 +20,7 @@ from oration.generate import score
 from oration.layouts import delay, rate
 from oration.lms import LM
 from oration.model import SpeechLM
-from oration.objectives import Masked, NextLevel
+from oration.objectives import CtcLoss, Masked, NextLevel
 from oration.recipe import Recipe
 from oration.reply import Reply, chain, reads
 from oration.sizes import invented, parts_of
@@ -35,8 +35,11 @@ TOLERANCE = 0.05
 LONGEST = 2.5
 """Seconds of a piece of a clip: the finest systems make hundreds of steps of each."""
 
-DENSE = 30.0
+DENSE = 50.0
 """Symbols a second from which on a language model gets all the updates there are."""
+
+LONG = 150.0
+"""Steps a second from which on it gets fewer."""
 
 HELD_OUT = 4
 """Of so many pieces, the last is held out."""
@@ -124,13 +127,14 @@ def built(recipe: Recipe, title: str = "") -> Works:
 def smallest(recipe: Recipe, updates: int) -> Recipe:
     """The tiny recipe with its language models trained for so many updates."""
     tiny = recipe.tiny()
-    names = {lm.name for lm in tiny.lms}
+    lms, specs = {lm.name: lm for lm in tiny.lms}, SpeechLM(tiny, device="meta").specs
     stages = []
     for stage in tiny.training:
-        if stage.part in names:
+        if stage.part in lms:
+            share = effort(lms[stage.part], stage, specs) / sum(other.part == stage.part for other in tiny.training)
             stage = replace(
                 stage,
-                budget=Steps(max(1, updates // sum(other.part == stage.part for other in tiny.training))),
+                budget=Steps(max(1, round(updates * share))),
                 optimizer=AdamW(lr=3e-3, decay=0.1),
                 schedule=Cosine(warmup=10),
                 precision="fp32",
@@ -144,16 +148,24 @@ def smallest(recipe: Recipe, updates: int) -> Recipe:
 def effort(lm: LM, stage: Train, specs: Specs) -> float:
     """How many updates a language model needs, compared with others.
 
-    What has few symbols a second is learned by heart before long. What is asked one level at a time needs more.
+    What has few symbols a second is learned by heart before long. What is asked one level at a time needs more. What
+    has hundreds of steps a second shows sooner, and takes longer, than anything else. CTC says nothing but blanks at
+    first, so it needs some time before it can be heard.
     """
-    if isinstance(stage.objective, Masked | NextLevel):
+    if isinstance(stage.objective, CtcLoss):
+        return 0.7
+    if not isinstance(stage.feed, Packed):
+        return 1.0
+    task = stage.feed.chosen(lm.tasks)[0]
+    if isinstance(stage.objective, Masked | NextLevel) and len(task.predict) > 1:
         return 3.0
-    task = cast(Task, cast(Packed, stage.feed).chosen(lm.tasks)[0])
     try:
-        tokens = rate(task.layout, task.specs(specs), task.prepare(invented(dict(specs)), specs, generator(0))).tokens
+        pace = rate(task.layout, task.specs(specs), task.prepare(invented(dict(specs)), specs, generator(0)))
     except BadInput:  # nothing invented fits this task
         return 1.0
-    return 1.0 if tokens is None else min(1.0, max(0.25, tokens / DENSE))
+    if pace.tokens is None or pace.steps is None:
+        return 1.0
+    return min(1.0, max(0.5, pace.tokens / DENSE), LONG / pace.steps)
 
 
 def pieces(clip: Clip, seconds: float) -> list[Clip]:
@@ -246,9 +258,9 @@ def learned(model: SpeechLM, stage: Any, clips: Sequence[Clip], cache: Path) -> 
     specs = {**model.specs, **lm.specs(model.specs)}
     grids = {split: [task.place([e], specs, None, part.vocabs) for e in ready[split]] for split in ready}
     nats, count = Unigram.of(grids["train"], part.vocabs).nats(grids["dev"], part.vocabs)
-    scores = [s.total for s in score(part, task, ready["dev"], specs)]
-    paid = -sum(s.nats for s in scores) / max(1, sum(s.count for s in scores))
-    return Learned(lm.name, paid, nats / max(1, count), count)
+    # Both pay for the same grids, so both are shared out over the same cells: CTC says how long it is without an end.
+    paid = -sum(s.total.nats for s in score(part, task, ready["dev"], specs))
+    return Learned(lm.name, paid / max(1, count), nats / max(1, count), count)
 
 
 def ask(model: SpeechLM, clip: Clip, seed: int = 3) -> Reply:

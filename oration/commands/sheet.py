@@ -11,7 +11,7 @@ import numpy as np
 from oration.commands.heard import Heard
 from oration.core import ABSENT, TICKS, BadInput, Example, Spec, Vocab
 from oration.layouts import Cells, cells
-from oration.layouts.block import is_stream
+from oration.layouts.block import END, is_stream
 from oration.lms import LM
 from oration.model import SpeechLM
 from oration.objectives import CrossEntropy
@@ -63,8 +63,11 @@ class Sheet:
         }
 
     def blocks(self, row: str) -> list[tuple[str, int, int]]:
-        """Name, first and last token of each part of a row's vocabulary."""
-        return [(name, first, past - 1) for name, (first, past) in self.vocabs[row].ranges.items()]
+        """Name, first and last token of each part of a row's vocabulary; streams of the same symbols share one."""
+        names: dict[tuple[int, int], list[str]] = {}
+        for name, where in self.vocabs[row].ranges.items():
+            names.setdefault(where, []).append(name)
+        return [(" and ".join(found), first, past - 1) for (first, past), found in names.items()]
 
     def times(self) -> np.ndarray:
         """float64[S]: second of the recording at which the first item of each step begins; NaN without time."""
@@ -86,12 +89,11 @@ class Sheet:
 
         Items count under their stream, ends under `end`, the marks of a Weave under their own names.
         """
-        names = [[vocab.name(int(token))[0] for token in self.cells.token[k]] for k, vocab in self._rows()]
-        flat = np.array(names, object)
+        flat = np.array([[self._called(k, s) for s in range(self.cells.steps)] for k in range(len(self.cells.rows))])
         there, asked = self.cells.role != ABSENT, self.cells.loss
         total = None if self.weights is None else float(self.weights.sum()) or 1.0
         found = []
-        for name in dict.fromkeys(flat[there]):
+        for name in dict.fromkeys(flat[there].tolist()):
             mine = (flat == name) & there
             weight, share = "", None
             if self.weights is not None and total is not None:
@@ -101,8 +103,12 @@ class Sheet:
             found.append((name, int(mine.sum()), int((mine & asked).sum()), weight, share))
         return sorted(found, key=lambda entry: not is_stream(entry[0]))
 
-    def _rows(self) -> list[tuple[int, Vocab]]:
-        return [(k, self.vocabs[row]) for k, row in enumerate(self.cells.rows)]
+    def _called(self, k: int, s: int) -> str:
+        """What a cell counts under."""
+        if self.cells.kind[k, s] in ("item", "fixed"):
+            return self.cells.streams[self.cells.stream[k, s]]
+        name = self.vocabs[self.cells.rows[k]].name(int(self.cells.token[k, s]))[0]
+        return END if is_stream(name) else name
 
 
 def sheet(model: SpeechLM, lm: LM, task: Task, heard: Heard) -> Sheet:

@@ -100,7 +100,8 @@ class Material:
         names = tuple(tokenizer.specs())
         self.specs |= tokenizer.specs()
         key = hashlib.sha256(version.encode()).hexdigest()[:12]
-        folder = cache / f"{'+'.join(names)}-{key}"
+        title = "+".join(names)  # a name of a folder has 255 letters at most
+        folder = cache / f"{title if len(title) <= 120 else f'{names[0]}+{len(names) - 1}'}-{key}"
         for start in track(range(0, len(self.clips), SHARD), f"encode {', '.join(names)}"):
             clips = self.clips[start : start + SHARD]
             digest = hashlib.sha256(

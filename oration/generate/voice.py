@@ -107,6 +107,8 @@ class Voice:
         """Exposed stream -> the vector that each of its items came from, float32[D]."""
         self._until = limits.items(task, specs)
         self._before = len(turns) - 1
+        weaves = [block for block in task.layout.blocks if isinstance(block, Weave) and isinstance(block.by, Chunk)]
+        self._chunked = {arm for weave in weaves for arm in weave.arms if specs[arm].rate is not None}
         self.prefix: list[Cells] = []
         """The columns that the prompt decides."""
         self.began = 0
@@ -177,6 +179,8 @@ class Voice:
         elif block == "end":
             near = {name.lstrip("@") for name in blocks}
             streams = {s for names in map(_streams, self.task.layout.blocks) if near & names for s in names}
+        elif block.startswith("@"):  # time goes on by whole chunks, so a regular stream fills its slices
+            streams = {name for name in blocks if name in self._chunked}
         else:
             return False
         return any(self.added(name) < self.limits.least.get(name, 0) for name in streams & set(self.task.predict))

@@ -92,11 +92,13 @@ class Flow:
     continuous: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.repeats, self.probes) < 1 or self.std <= 0:
+        if min(self.steps, self.repeats, self.probes) < 1:
             raise BadInput(
-                f"a Flow needs at least 1 step, 1 repeat and 1 probe, and std above 0, but got {self.steps}, "
-                f"{self.repeats}, {self.probes} and {self.std}"
+                f"a Flow needs at least 1 step, 1 repeat and 1 probe, but got {self.steps}, {self.repeats} and "
+                f"{self.probes}"
             )
+        if self.std <= 0:
+            raise BadInput(f"a Flow divides its vectors by std={self.std}, which has to be above 0; give their spread")
 
     def tiny(self) -> Flow:
         """The same structure, small enough for tests."""

@@ -15,6 +15,9 @@ from torch import Tensor, nn
 
 from oration.core import BadInput
 
+MANY = 64
+"""Rows from which on the second of two kernels for 8 bits is the faster."""
+
 Weights = Literal["fp32", "bf16", "int8"]
 
 
@@ -88,35 +91,53 @@ class Int8Linear(nn.Module):
         super().__init__()
         weight = layer.weight.detach().float()
         self.size, self.bias = layer.out_features, None if layer.bias is None else layer.bias.detach().float()
-        scale = weight.abs().amax(1).clamp(min=1e-12) / 127
-        self.packed = None
+        self.scale = weight.abs().amax(1).clamp(min=1e-12) / 127
+        self.few: Any = None
+        self.many: Any = None
+        self.plain: Tensor | None = None
         if weight.device.type == "cpu" and "fbgemm" in torch.backends.quantized.supported_engines:
-            # Four inputs more, which stand at -1 and 1 and count for nothing: with them the range of every row is the
-            # same, and the kernel's one scale for all rows is the scale of each.
-            wide = F.pad(weight, (0, 4))
-            with warnings.catch_warnings():  # torch plans to give these names to another library
-                warnings.simplefilter("ignore")
-                rounded = torch.quantize_per_channel(
-                    wide, scale.double(), torch.zeros(self.size).long(), 0, torch.qint8
-                )
-            self.packed = torch.ops.quantized.linear_prepack(rounded, None)
-            # Without VNNI a sum of two products may not fit 16 bits, unless inputs have 7 bits.
-            self.narrow = not torch.cpu._is_vnni_supported()
-            operation: Any = torch.ops.quantized.linear_dynamic
-            self.multiply = operation.default._op  # without the tracing that looks at every argument in Python
-            self.edge = torch.tensor([[1.0, -1.0, 0.0, 0.0]])
+            self._pack(weight)
         else:
-            self.weight, self.scale = (weight / scale[:, None]).round().to(torch.int8), scale
+            self.plain = (weight / self.scale[:, None]).round().to(torch.int8)
+
+    def _pack(self, weight: Tensor) -> None:
+        """For few rows. The kernel has one scale for all of them, from the least and the greatest number it sees: so
+        rows are brought to the same range, and -1 and 1 stand among four inputs more, which count for nothing."""
+        zeros = torch.zeros(self.size, dtype=torch.long)
+        with warnings.catch_warnings():  # torch plans to give this name to another library
+            warnings.simplefilter("ignore")
+            wide = torch.quantize_per_channel(F.pad(weight, (0, 4)), self.scale.double(), zeros, 0, torch.qint8)
+        self.few = torch.ops.quantized.linear_prepack(wide, None)
+        self.edge = torch.tensor([[1.0, -1.0, 0.0, 0.0]])
+        # Without VNNI a sum of two products may not fit 16 bits, unless inputs have 7 bits.
+        self.narrow = not torch.cpu._is_vnni_supported()
+        operation: Any = torch.ops.quantized.linear_dynamic
+        self.multiply = operation.default._op  # without the tracing that looks at every argument in Python
 
     def forward(self, x: Tensor) -> Tensor:
         """float[..., in] -> float[..., out]."""
-        if self.packed is None:
-            y = F.linear(x, self.weight.to(x.dtype)) * self.scale.to(x.dtype)
+        if self.plain is not None:
+            y = F.linear(x, self.plain.to(x.dtype)) * self.scale.to(x.dtype)
+            return y if self.bias is None else y + self.bias
+        rows = x if x.dim() == 2 else x.reshape(-1, x.shape[-1])
+        most = rows.abs().amax(-1, keepdim=True).clamp_(min=1e-12)
+        rows = rows / most
+        if len(rows) < MANY or self.narrow:
+            y = self.multiply(torch.cat((rows, self.edge.expand(len(rows), 4)), -1), self.few, self.narrow)
         else:
-            rows = x if x.dim() == 2 else x.reshape(-1, x.shape[-1])
-            most = rows.abs().amax(-1, keepdim=True).clamp_(min=1e-12)
-            rows = torch.cat((rows / most, self.edge.expand(len(rows), 4)), -1)
-            y = self.multiply(rows, self.packed, self.narrow).mul_(most)
-            if x.dim() != 2:
-                y = y.view(*x.shape[:-1], self.size)
+            y = self._of_many(rows)
+        y = y.mul_(most)
+        if x.dim() != 2:
+            y = y.view(*x.shape[:-1], self.size)
         return y if self.bias is None else y + self.bias
+
+    def _of_many(self, rows: Tensor) -> Tensor:
+        """The same product by oneDNN, whose kernel is the faster one for many rows; packed when it is first asked for."""
+        if self.many is None:
+            weight = torch.ops.quantized.linear_unpack(self.few)[0].int_repr()[:, :-4].contiguous()
+            self.many = torch.ops.onednn.qlinear_prepack(weight, list(rows.shape))
+        whole = rows.mul_(127.5).add_(128).round_().clamp_(max=255).to(torch.uint8)
+        zeros = torch.zeros(self.size, dtype=torch.int32)
+        return torch.ops.onednn.qlinear_pointwise(
+            whole, 2 / 255, 128, self.many, self.scale, zeros, None, 1.0, 0, torch.float32, "none", [], ""
+        )

@@ -12,23 +12,24 @@ from oration.layouts import Chunk, Layout, Line, Weave
 from oration.lms import LM, FromText, Rows, TextBody
 from oration.lms.families import QWEN2_0_5B
 from oration.recipes.syncllm import recipe as syncllm
-from oration.streams import TakeTurns
+from oration.streams import WhoSays
 from oration.tasks import Task
 from oration.tokenizers import Channels, TextPieces
 from oration.train import Packed
 
-both = Channels(of=replace(syncllm.tokenizers[0].of, clusters=4096))
+both = Channels(of=replace(syncllm.tokenizers[0].of, clusters=4096), floor=True)
 talk = Task(
     name="talk", layout=Layout((Weave(("user.units", "units"), by=Chunk(0.4)),)), predict=("units",)
 )  # fmt: skip
 words = Task(
     name="words",
+    operations=(WhoSays(("text",)),),
     layout=Layout((Weave(("user.units", "text", "units"), by=Chunk(0.4)),)),
     predict=("text", "units"),
 )
 turns = Task(
     name="turns",
-    operations=(TakeTurns(("text",), at="text"),),
+    operations=(WhoSays(("text",)),),
     layout=Layout((Line("user.units"), Line("user.text"), Line("text"), Line("units"))),
     predict=("user.text", "text", "units"),
 )

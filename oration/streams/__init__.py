@@ -9,12 +9,14 @@ from oration.streams.chunked import DedupInChunks
 from oration.streams.dedup import Dedup, Expand
 from oration.streams.excerpt import Excerpt
 from oration.streams.group import Group, Pool
+from oration.streams.logarithm import Logarithm
 from oration.streams.monologue import SpreadWords
 from oration.streams.prosody import RunF0
 from oration.streams.spread import Frames, spread
-from oration.streams.turns import SideBySide, TakeTurns
+from oration.streams.turns import SideBySide, TakeTurns, WhoSays
 
 __all__ = [
-    "Alternate", "Constant", "Dedup", "DedupInChunks", "Drop", "Excerpt", "Expand", "Frames", "Group", "InTurn", "Pool", "Rename",
-    "RunF0", "Scattered", "SideBySide", "Silence", "SpreadWords", "TakeTurns", "Timed", "spread",
+    "Alternate", "Constant", "Dedup", "DedupInChunks", "Drop", "Excerpt", "Expand", "Frames", "Group", "InTurn",
+    "Logarithm", "Pool", "Rename", "RunF0", "Scattered", "SideBySide", "Silence", "SpreadWords",
+    "TakeTurns", "Timed", "WhoSays", "spread",
 ]  # fmt: skip

@@ -31,7 +31,7 @@ class SpreadWords:
     """The regular stream whose frames and length it takes."""
     _: KW_ONLY
     pad: int | None = None
-    """A symbol of the text's own that means padding (Moshi: 3); None: one more symbol."""
+    """A symbol of the text's own that means padding (Moshi: 3), below 0 from the end; None: one more symbol."""
     end_pad: int | None = None
     """A symbol of the text's own for the end of padding (Moshi: 0); None: one more symbol."""
 
@@ -50,14 +50,14 @@ class SpreadWords:
         if like.rate is None:
             raise BadInput(f"SpreadWords(like={self.like!r}): that stream has no rate; name a regular one")
         for own in (self.pad, self.end_pad):
-            if own is not None and not 0 <= own < text.size:
+            if own is not None and not -text.size <= own < text.size:
                 raise BadInput(f"SpreadWords: {own} is no symbol of {self.stream!r}, which has 0 to {text.size - 1}")
         return {f"{self.stream}.frames": Spec(text.size + (self.pad is None) + (self.end_pad is None), like.rate)}
 
     def marks(self, text: Spec) -> tuple[int, int]:
         """The symbols of padding and of its end."""
-        pad = text.size if self.pad is None else self.pad
-        return pad, text.size + (self.pad is None) if self.end_pad is None else self.end_pad
+        pad = text.size if self.pad is None else self.pad % text.size
+        return pad, text.size + (self.pad is None) if self.end_pad is None else self.end_pad % text.size
 
     def __call__(self, example: Example, specs: Mapping[str, Spec], rng: np.random.Generator) -> Example:
         onsets = needed(self.stream, example, specs, "SpreadWords")

@@ -167,6 +167,47 @@ class SideBySide:
         return self.silence[at if len(self.silence) > 1 else 0]
 
 
+@dataclass(frozen=True)
+class WhoSays:
+    """Each timed `X` of `streams` -> `user.X` and `X`: what begins while the user has the floor, and while the agent has.
+
+    For layouts with both parties on one clock: onsets stay. Items without times stay the agent's. See
+    `tokenizers.Channels(floor=True)`. In a reply it does nothing.
+
+    >>> floor = Stream(np.array([1, 0]), np.array([0, 500]))
+    >>> example, specs = {"text": Stream(np.arange(3), np.array([0, 300, 500])), "floor": floor}, {"text": Spec(3)}
+    >>> said = WhoSays(("text",))(example, specs, np.random.default_rng(0))
+    >>> said["user.text"].ids, said["text"].ids, said["text"].onsets
+    (array([0, 1]), array([2]), array([500]))
+    """
+
+    streams: tuple[str, ...]
+    floor: str = "floor"
+    prefix: str = "user."
+    learning: ClassVar[bool] = True
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return *self.streams, self.floor
+
+    def specs(self, given: Mapping[str, Spec]) -> dict[str, Spec]:
+        for name in self.streams:
+            if given[name].rate is not None or given[name].dim:
+                raise BadInput(f"WhoSays divides symbols with onsets, but {name!r} is {given[name]}; name such streams")
+        return {self.prefix + name: given[name] for name in self.streams}
+
+    def __call__(self, example: Example, specs: Mapping[str, Spec], rng: np.random.Generator) -> Example:
+        found, floor = dict(example), example[self.floor]
+        changes = floor.onsets if floor.onsets is not None else np.zeros(len(floor), np.int64)
+        for name in self.streams:
+            ids, onsets = example[name].ids, example[name].onsets
+            at = np.searchsorted(changes, onsets if onsets is not None else np.full(len(ids), changes[-1]), "right")
+            mine = floor.ids[np.maximum(at - 1, 0)] == 0
+            for prefix, here in (("", mine), (self.prefix, ~mine)):
+                found[prefix + name] = Stream(ids[here], None if onsets is None else onsets[here])
+        return found
+
+
 def silent(count: int, symbol: int, spec: Spec) -> Stream:
     """`count` items of one symbol, or vectors of zeros."""
     if spec.dim:

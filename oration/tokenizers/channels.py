@@ -18,7 +18,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from torch import nn
 
-from oration.core import BadInput, Example, Spec, Tokenizer, Waveform
+from oration.core import TICKS, BadInput, Example, Spec, Stream, Tokenizer, Waveform
 from oration.tokenizers.decoder import Decoder
 from oration.tokenizers.grouped import smallest
 from oration.tokenizers.mel_rvq import MelRvq
@@ -48,6 +48,9 @@ class Channels:
     """Where a recording of one channel changes from user to agent: in its longest pause around the middle, or there.
     `noise`: nowhere; the user's channel is the recording with noise, 0 to 20 dB below it, and the agent's the clean one
     (SpeechX, Wang et al. 2023, arXiv:2308.06873)."""
+    floor: bool = False
+    """Give the stream `floor` besides: who speaks (0 the agent, 1 the user), each item from its onset on. It tells
+    `streams.WhoSays` whose words those of a recording are."""
     needs = ("wave",)
 
     def __post_init__(self) -> None:
@@ -58,13 +61,16 @@ class Channels:
                 f"Channels listens to two parties, but {type(self.of).__name__} needs {self.of.needs} and no "
                 "recording; give it a tokenizer of the wave"
             )
+        if self.floor and self.cut == "noise":
+            raise BadInput("Channels(cut='noise') has one speaker throughout, so there is no floor; leave floor=False")
 
     def tiny(self) -> Channels:
         """The same parties through a tiny tokenizer."""
         return replace(self, of=smallest(self.of))
 
     def specs(self) -> dict[str, Spec]:
-        return {prefix + name: spec for prefix in self.prefixes for name, spec in self.of.specs().items()}
+        both = {prefix + name: spec for prefix in self.prefixes for name, spec in self.of.specs().items()}
+        return both | ({"floor": Spec(2)} if self.floor else {})
 
     def decoder(self) -> Decoder:
         """For `Recipe.vocoder`: the agent's channel.
@@ -104,14 +110,23 @@ class ChannelsModel(nn.Module):
         """A recording of one channel -> (agent, user), each as long as it and silent while the other speaks."""
         if self.numbers.cut == "noise":
             return wave, noisy(wave)
-        at = len(wave) // 2 if self.numbers.cut == "middle" else pause(wave)
+        at = self.cut(wave)
         user, agent = np.zeros_like(wave.samples), np.zeros_like(wave.samples)
         user[:at], agent[at:] = wave.samples[:at], wave.samples[at:]
         return Waveform(agent, wave.rate), Waveform(user, wave.rate)
 
+    def cut(self, wave: Waveform) -> int:
+        """The sample at which a recording of one channel changes from user to agent."""
+        return len(wave) // 2 if self.numbers.cut == "middle" else pause(wave)
+
     def encode(self, waves: Sequence[Waveform]) -> list[Example]:
         """Recordings of one channel, each cut in two turns -> the streams of both parties."""
-        return self.join([self.split(wave) for wave in waves])
+        examples = self.join([self.split(wave) for wave in waves])
+        if self.numbers.floor:
+            for example, wave in zip(examples, waves, strict=True):
+                change = self.cut(wave) * TICKS // wave.rate
+                example["floor"] = Stream(np.array([1, 0]), np.array([0, change], np.int64))
+        return examples
 
     def join(self, calls: Sequence[tuple[Waveform, Waveform]]) -> list[Example]:
         """Recordings of two channels, (agent, user) -> the streams of both parties.

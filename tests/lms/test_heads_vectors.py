@@ -243,6 +243,8 @@ def test_what_is_wrong_is_said():
         build(Regress(streams=("f0",)))
     with pytest.raises(BadInput, match="at least 1 step, 1 repeat and 1 probe, but got 0, 1 and 8"):
         Flow(steps=0)
+    with pytest.raises(BadInput, match="std=0"):
+        Flow(std=0)
     model = build(KINDS["flow"])
     with pytest.raises(BadInput, match=r"the head does not make vectors of 'speech'"):
         model.head.vector(torch.zeros(1, 32), "speech", torch.zeros(1, 6))
