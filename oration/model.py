@@ -27,6 +27,7 @@ from oration.reply import Link, Reply, chain, exposed, prepared, say
 from oration.synthesis import Synthesis
 from oration.tasks import Task
 from oration.text.phones import PHONES
+from oration.tokenizers.channels import Channels
 from oration.tokenizers.decoder import Decoder
 from oration.train.checkpoint import about, load_part, read_json, save_tensors
 from oration.train.feed import Packed
@@ -164,6 +165,8 @@ class SpeechLM:
                 material.add_derived(tokenizer.specs(), part.derive, track)
             else:
                 material.add_streams(part, cache, version_of(tokenizer, weights_of(part)), track)
+            if isinstance(tokenizer, Channels):
+                material.side = part.agent
         for link in givers:
             material.add_derived(self.specs, functools.partial(self._expose, link), track)
         return material

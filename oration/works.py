@@ -165,7 +165,7 @@ def effort(lm: LM, stage: Train, specs: Specs) -> float:
         return 1.0
     if pace.tokens is None or pace.steps is None:
         return 1.0
-    return min(1.0, max(0.5, pace.tokens / DENSE), LONG / pace.steps)
+    return min(1.0, max(0.5, pace.tokens / DENSE), max(0.5, pace.steps / SLOW), LONG / pace.steps)
 
 
 def pieces(clip: Clip, seconds: float) -> list[Clip]:

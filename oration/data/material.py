@@ -43,9 +43,16 @@ class Material:
         self._room = memory
         self._streams: list[Example] = [{} for _ in self.clips]
         self._labels: list[Callable[[Clip], Example]] = [_phones]
+        self.side: Callable[[Waveform], Waveform] | None = None
+        """What of a recording its streams without a prefix are of: the agent's side of a dialogue. None: all of it."""
 
     def wave(self, index: int) -> Waveform:
-        """The recording of clip `index`; the most recently used ones stay in memory."""
+        """The recording of clip `index`, or its `side`."""
+        whole = self._recording(index)
+        return whole if self.side is None else self.side(whole)
+
+    def _recording(self, index: int) -> Waveform:
+        """All of the recording of clip `index`; the most recently used ones stay in memory."""
         if index in self._waves:
             self._waves.move_to_end(index)
             return self._waves[index]
@@ -113,7 +120,7 @@ class Material:
             else:
                 examples = []
                 for index in range(start, start + len(clips)):
-                    examples += tokenizer.encode([self.wave(index)])
+                    examples += tokenizer.encode([self._recording(index)])
                 _save(path, names, examples)
             for index, example in enumerate(examples, start):
                 self._streams[index] |= example

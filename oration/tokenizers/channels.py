@@ -119,6 +119,10 @@ class ChannelsModel(nn.Module):
         """The sample at which a recording of one channel changes from user to agent."""
         return len(wave) // 2 if self.numbers.cut == "middle" else pause(wave)
 
+    def agent(self, wave: Waveform) -> Waveform:
+        """The agent's side of a recording of one channel: what a vocoder of the agent's streams has to make."""
+        return self.split(wave)[0]
+
     def encode(self, waves: Sequence[Waveform]) -> list[Example]:
         """Recordings of one channel, each cut in two turns -> the streams of both parties."""
         examples = self.join([self.split(wave) for wave in waves])

@@ -36,6 +36,14 @@ def test_eight_bits_of_a_row_do_not_depend_on_its_neighbours():
     assert bool(torch.isfinite(alone).all())
 
 
+@torch.no_grad()
+def test_both_kernels_for_eight_bits_round_alike():
+    torch.manual_seed(2)
+    layer, x = frozen(nn.Linear(96, 48), "int8"), torch.randn(200, 96)
+    few = torch.cat([layer(rows) for rows in x.split(50)])
+    torch.testing.assert_close(layer(x), few, atol=2e-5, rtol=1e-5)
+
+
 def test_a_module_is_frozen_in_place_and_nothing_is_left_to_train():
     module = nn.Sequential(nn.Linear(8, 8), nn.Sequential(nn.ReLU(), nn.Linear(8, 4)), nn.LayerNorm(4))
     x = torch.randn(2, 8)
