@@ -217,6 +217,22 @@ def lm(
 
 
 @score.command
+def compare(
+    data: Data,
+    /,
+    *,
+    models: Models = (),
+    split: Split = "dev",
+    clips: Clips = 0,
+    out: Out = Path("out/score-compare"),
+) -> None:
+    """Models that say the same streams in different layouts, by what they pay for a second of speech."""
+    from oration.commands.score.compare import run
+
+    run(data, models, split, clips, out)
+
+
+@score.command
 def alignment(
     data: Data,
     /,

@@ -1,9 +1,9 @@
 """From a prompt to an answer: streams, then each language model in turn. Knows no waveforms and no vocoder.
 
 A task whose layout has streams of the other party (`user.units`) answers: what was heard is theirs, and what it
-predicts begins with nothing. Any other task goes on: what was heard is the beginning of what it predicts. One that hears
-the other party beside what it says (`Link.listens`) says something from the first step on, on the clock of what it hears:
-its answer lasts as long as the prompt and the time after it.
+predicts begins with nothing. Any other task goes on: what was heard is the beginning of what it predicts. One that
+hears the other party beside what it says (`Link.listens`) says something from the first step on, on the clock of what
+it hears: its answer lasts as long as the prompt and the time after it.
 """
 
 from __future__ import annotations

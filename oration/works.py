@@ -17,8 +17,9 @@ from oration.data.manifest import Clip, write_manifest
 from oration.evaluate.unigram import Unigram
 from oration.fit import fit
 from oration.generate import score
-from oration.layouts import delay, rate
+from oration.layouts import cells, delay, rate
 from oration.lms import LM
+from oration.layouts.block import is_stream
 from oration.model import SpeechLM
 from oration.objectives import CtcLoss, Masked, NextLevel
 from oration.recipe import Recipe
@@ -37,6 +38,9 @@ LONGEST = 2.5
 
 DENSE = 50.0
 """Symbols a second from which on a language model gets all the updates there are."""
+
+SLOW = 25.0
+"""Steps a second below which it gets fewer: each update then shows it a clip in a few steps."""
 
 LONG = 150.0
 """Steps a second from which on it gets fewer."""
@@ -256,10 +260,18 @@ def learned(model: SpeechLM, stage: Any, clips: Sequence[Clip], cache: Path) -> 
             task.prepare(material.example(i), model.specs, np.random.default_rng(0)) for i in range(len(mine))
         ]
     specs = {**model.specs, **lm.specs(model.specs)}
-    grids = {split: [task.place([e], specs, None, part.vocabs) for e in ready[split]] for split in ready}
-    nats, count = Unigram.of(grids["train"], part.vocabs).nats(grids["dev"], part.vocabs)
-    # Both pay for the same grids, so both are shared out over the same cells: CTC says how long it is without an end.
-    paid = -sum(s.total.nats for s in score(part, task, ready["dev"], specs))
+    scores = score(part, task, ready["dev"], specs)
+    marked = any(not is_stream(name) for found in scores for name in found.parts)
+    tables = {
+        split: [cells(task.layout, [e], specs, task.predict, vocabs=part.vocabs) for e in ready[split]]
+        for split in ready
+    }
+    dense = [name for name in task.predict if specs[name].dim]
+    vectors = {split: {n: [cast(np.ndarray, e[n].values) for e in ready[split]] for n in dense} for split in ready}
+    counted = Unigram.of(tables["train"], part.vocabs, vectors["train"], marks=marked)
+    nats, count = counted.nats(tables["dev"], vectors["dev"])
+    # Both pay for the same cells: who fills in, or says all at once, is told or does not say where things end.
+    paid = -sum(found.total.nats for found in scores)
     return Learned(lm.name, paid / max(1, count), nats / max(1, count), count)
 
 

@@ -28,6 +28,7 @@ FROZEN = {
     "score units": "--clips --mend --model --out --split",
     "score resynthesis": "--clips --model --out --split",
     "score lm": "--clips --model --out --split",
+    "score compare": "--clips --model --out --split",
     "score alignment": "--aligner --split --clips --mend --out",
     "show": "--out --set --task --text",
     "check": "--all --data --out",

@@ -68,8 +68,10 @@ class FlatStack(nn.Module):
         n, width = x.shape[0], stack.width
         x = x.reshape(n * steps, -1)
         for number, block in enumerate(self.blocks):
-            x = x + block.out(self._attend(block.qkv(block.attention_norm(x)).view(n, steps, -1, width), look, number))
-            x = x + block.down(block.inner(block.mlp_norm(x)))
+            x = block.out(
+                self._attend(block.qkv(block.attention_norm(x)).view(n, steps, -1, width), look, number)
+            ).add_(x)
+            x = block.down(block.inner(block.mlp_norm(x))).add_(x)
         return self.norm(x).view(n, steps, -1)
 
     def _attend(self, qkv: Tensor, look: Look, number: int) -> Tensor:
@@ -97,9 +99,9 @@ def _norm(norm: Any) -> Apply:
     return lambda x: torch.rms_norm(x, shape, weight, eps)
 
 
-def _gated(up: Apply, gate: Apply) -> Apply:
+def _gated(up: Apply, gate: Callable[..., Tensor]) -> Apply:
     def inner(x: Tensor) -> Tensor:
         opened, held = up(x).chunk(2, -1)
-        return gate(opened).mul_(held)
+        return gate(opened, inplace=True).mul_(held)
 
     return inner

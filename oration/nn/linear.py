@@ -132,12 +132,12 @@ class Int8Linear(nn.Module):
         return y if self.bias is None else y + self.bias
 
     def _of_many(self, rows: Tensor) -> Tensor:
-        """The same product by oneDNN, whose kernel is the faster one for many rows; packed when it is first asked for."""
+        """The same product by oneDNN, whose kernel is faster for many rows; packed when it is first asked for."""
         if self.many is None:
             weight = torch.ops.quantized.linear_unpack(self.few)[0].int_repr()[:, :-4].contiguous()
             self.many = torch.ops.onednn.qlinear_prepack(weight, list(rows.shape))
-        whole = rows.mul_(127.5).add_(128).round_().clamp_(max=255).to(torch.uint8)
+        whole = rows.mul_(127.5).add_(127).round_().to(torch.uint8)  # as the other kernel rounds -1 to 1
         zeros = torch.zeros(self.size, dtype=torch.int32)
         return torch.ops.onednn.qlinear_pointwise(
-            whole, 2 / 255, 128, self.many, self.scale, zeros, None, 1.0, 0, torch.float32, "none", [], ""
+            whole, 2 / 255, 127, self.many, self.scale, zeros, None, 1.0, 0, torch.float32, "none", [], ""
         )

@@ -47,8 +47,8 @@ class Cache:
     def select(self, index: Tensor) -> Cache:
         """The same past for the sequences `index` (long[m], repeats allowed): one prompt, many continuations."""
         new = object.__new__(Cache)
-        new.keys = [keys[index] for keys in self.keys]
-        new.values = [values[index] for values in self.values]
+        new.keys = [keys.index_select(0, index) for keys in self.keys]
+        new.values = [values.index_select(0, index) for values in self.values]
         new.held, new.length = self.held[index], self.length[index]
         return new
 

@@ -3,8 +3,8 @@
 Merged semantic units; from these the four coarse levels of a codec, one item after another; from these the eight fine
 ones. Each model goes on from the prompt's own tokens, so voice and room stay. Values: sections III-A, IV-A and IV-B
 (units, levels, 12 layers of 16 heads, 1024 and 4096, a million updates of batch 256); optimizer and dropout are not
-stated there, these are `gslm`'s. The paper says 0.3 B parameters a model, which the stated sizes do not give; with heads
-of 128 and a gated MLP, as in T5, they give 0.25 to 0.28 B. Positions are rotary, not T5's. The third model works in
+stated there, these are `gslm`'s. The paper says 0.3 B parameters a model, which the stated sizes do not give; heads
+of 128 and a gated MLP, as in T5, make it 0.25 to 0.28 B. Positions are rotary, not T5's. The third model works in
 pieces of 3 s there; here it sees the same 10 s as the second. It samples at temperatures 0.6, 0.8 and 0.6.
 """
 
@@ -23,9 +23,7 @@ from oration.train import Packed, Steps
 codec = MelRvq(levels=12, size=1024, rate=50)
 coarse = Weave(codec.streams[:4], by=Ratio((1, 1, 1, 1)))
 fine = Weave(codec.streams[4:], by=Ratio((1,) * 8))
-body = Transformer(
-    layers=12, dim=1024, heads=16, ffn=4096, dropout=0.1, layer=Layer(mlp="geglu", head_width=128)
-)
+body = Transformer(layers=12, dim=1024, heads=16, ffn=4096, dropout=0.1, layer=Layer(mlp="geglu", head_width=128))
 tasks = (
     Task(
         name="semantic",
@@ -39,9 +37,7 @@ tasks = (
         layout=Layout((Line("units.runs"), coarse)),
         predict=coarse.arms,
     ),
-    Task(
-        name="fine", operations=(Excerpt(codec.streams, 10.0),), layout=Layout((coarse, fine)), predict=fine.arms
-    ),
+    Task(name="fine", operations=(Excerpt(codec.streams, 10.0),), layout=Layout((coarse, fine)), predict=fine.arms),
 )
 encoder, clusters, *_ = twist.training
 stage = replace(gslm.training[-1], budget=Steps(1_000_000))

@@ -1,11 +1,11 @@
 """The cascade: recognition, a text LM and synthesis in a row, what every system here is compared with.
 
 Three language models over the same units and pieces of text, each reading what the one before it wrote: units of the
-question to its words, these to the answer's words, these to merged units. No paper's: the shape is this repository's own,
-the text LM has the size and the tokenizer of Qwen2.5-0.5B (Qwen Team 2024, arXiv:2412.15115, 0.49 B parameters), the
-other two have that of `gslm`. Published comparisons put Whisper-large-v3, an LM of 8 B and CosyVoice here. Clips with one
-speaker are cut in two, as question and answer; recognition and synthesis learn from whole ones.
-`--set lms.1.body.folder=PATH` and `--set tokenizers.2.file=PATH` name the folder of Qwen2.5-0.5B.
+question to its words, these to the answer's words, these to merged units. No paper's: the shape is this repository's
+own, the text LM has the size and the tokenizer of Qwen2.5-0.5B (Qwen Team 2024, arXiv:2412.15115, 0.49 B parameters),
+the other two have that of `gslm`. Published comparisons put Whisper-large-v3, an LM of 8 B and CosyVoice here. Clips
+with one speaker are cut in two, as question and answer; recognition and synthesis learn from whole ones. `--set
+lms.1.body.folder=PATH` and `--set tokenizers.2.file=PATH` name the folder of Qwen2.5-0.5B.
 """
 
 from dataclasses import replace

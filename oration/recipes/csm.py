@@ -1,12 +1,12 @@
-"""CSM: text and then speech in frames of 32 levels, drawn by a small decoder. Sesame 2025, github.com/SesameAILabs/csm.
+"""CSM: text, then speech in frames of 32 levels from a small decoder. Sesame 2025, https://github.com/SesameAILabs/csm.
 
-A Transformer of the size of Llama-3.2-1B reads text and goes on with frames; it draws the first level of a frame itself,
-the decoder of 100 M the other 31, and a frame of zeros ends the speech. Say the recording's own words first, then those
-to be spoken; with `--task turn` the other party's words and speech come first, in the same rows.
-Values: the sizes and the rotary positions of sesame/csm-1b (transformers, models/csm); a context of 2048 steps, five
-epochs of a million hours, the decoder trained on 1/16 of the frames: sesame.com/research/crossing_the_uncanny_valley_of_voice.
-1.63 B are released, 79 M of these are Mimi's. Not published: optimizer, batch and steps (ours). Not here: the number of
-the speaker, which the released text begins with. It samples at temperature 0.9, top-k 50. Weights of the released names
+A Transformer of the size of Llama-3.2-1B reads text and goes on with frames; it draws the first level of a frame
+itself, the decoder of 100 M the other 31, and a frame of zeros ends the speech. Say the recording's own words first,
+then those to be spoken; with `--task turn` the other party's words and speech come first, in the same rows. Values:
+the sizes and the rotary positions of sesame/csm-1b (transformers, models/csm); a context of 2048 steps, five epochs of
+a million hours, the decoder trained on 1/16 of the frames (sesame.com/research, on the uncanny valley of voice). 1.63
+B are released, 79 M of these are Mimi's. Not published: optimizer, batch and steps (ours). Not here: the number of the
+speaker, which the released text begins with. It samples at temperature 0.9, top-k 50. Weights of the released names
 load (`oration.lms.released_csm`).
 """
 

@@ -1,12 +1,12 @@
 """Freeze-Omni: speech into and out of a text LM that stays as it is. Wang et al. 2024, arXiv:2411.00774.
 
 The LM, frozen, reads speech at 12.5 Hz and answers in text; a small decoder reads that text and the vectors behind it,
-then says codes at 40 Hz, one by one. Values: section 4 (lr 2e-4 and 5e-5; 8 layers of 896 for the decoder, 120 M but for
-its text, whose table is the LM's there; the widths inside are Qwen2-0.5B's, which give that size),
-VITA-MLLM/Freeze-Omni, models/decoder.py. It samples text at temperature 0.8 among 20, speech among 2. What deviates: all of the decoder is
-causal (there its first half sees the whole sentence); the LM's tables learn with the adapter (there: the adapter and a
-prompt of vectors alone); no state says when the user is done; the numbers of updates are guesses.
-`--set lms.0.body.folder=PATH`, `--set tokenizers.0.file=PATH`: the folder of Qwen2-7B-Instruct.
+then says codes at 40 Hz, one by one. Values: section 4 (lr 2e-4 and 5e-5; 8 layers of 896 for the decoder, 120 M but
+for its text, whose table is the LM's there; the widths inside are Qwen2-0.5B's, which give that size),
+VITA-MLLM/Freeze-Omni, models/decoder.py. It samples text at temperature 0.8 among 20, speech among 2. What deviates:
+all of the decoder is causal (there its first half sees the whole sentence); the LM's tables learn with the adapter
+(there: the adapter and a prompt of vectors alone); no state says when the user is done; the numbers of updates are
+guesses. `--set lms.0.body.folder=PATH`, `--set tokenizers.0.file=PATH`: the folder of Qwen2-7B-Instruct.
 """
 
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""GPST: semantic units, then all levels of a codec by a Transformer in a Transformer. Zhu et al. 2024, arXiv:2406.00976.
+"""GPST: units, then all levels of a codec by a Transformer in a Transformer. Zhu et al. 2024, arXiv:2406.00976.
 
 One sequence: merged units, then a step for each frame of the codec, whose eight levels a small Transformer draws one by
 one. Values: appendix A.2 and tables 1 and 4 (9 global layers of 1024, 12 local ones of 512, 190 M parameters, crops of

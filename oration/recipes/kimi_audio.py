@@ -1,11 +1,12 @@
 """Kimi-Audio: a text LM that hears units and vectors, and answers in text and units. Kimi Team 2025, arXiv:2504.18425.
 
-Two rows of 12.5 steps a second: text, and units six steps later. What is heard is units with vectors beside them, added.
-Values: section 4 (lr 2e-5 to 2e-6, warm-up 1 %; its text tasks and interleaving are not here), MoonshotAI/Kimi-Audio,
-kimia_infer/api/prompt_manager.py (delay, 16,384 units; it samples units at temperature 0.8 among 10, text greedily). What
-deviates: text and units come from one trunk, Qwen2.5-7B (there they part after 21 layers, six of them for units alone,
-and two adapters make it 9.8 B); the adapter of what is heard is linear; the number of updates is a guess (585 B tokens of
-speech there). `--set lms.0.body.folder=PATH` and `--set tokenizers.0.file=PATH` name the folder of Qwen2.5-7B.
+Two rows of 12.5 steps a second: text, and units six steps later. What is heard is units with vectors beside them,
+added. Values: section 4 (lr 2e-5 to 2e-6, warm-up 1 %; its text tasks and interleaving are not here),
+MoonshotAI/Kimi-Audio, kimia_infer/api/prompt_manager.py (delay, 16,384 units; it samples units at temperature 0.8 among
+10, text greedily). What deviates: text and units come from one trunk, Qwen2.5-7B (there they part after 21 layers, six
+of them for units alone, and two adapters make it 9.8 B); the adapter of what is heard is linear; the number of updates
+is a guess (585 B tokens of speech there). `--set lms.0.body.folder=PATH` and `--set tokenizers.0.file=PATH` name the
+folder of Qwen2.5-7B.
 """
 
 from dataclasses import replace

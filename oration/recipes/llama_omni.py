@@ -1,12 +1,12 @@
 """LLaMA-Omni: a text LM that hears, and a small decoder that says its thoughts. Fang et al. 2024, arXiv:2409.06666.
 
-The LM reads speech at 10 Hz and answers in text; the decoder stretches the vector behind each piece of text to 25 steps,
-which CTC turns into merged units, all at once. It is causal, so that units may come while text does.
-Values: sections 2.3 to 2.5 and 4.1 (sizes, 1,000 units, 425 M for the decoder, batch 32, 3 epochs of 200,000 dialogues,
-warm-up 3 %, lr 2e-5 and 2e-4), ictnlp/LLaMA-Omni, omni_speech/model/speech_generator/speech_generator.py. What deviates:
-the adapter of what is heard is linear (there: two layers around a ReLU); turns are cut out of speech by one; no chat
-template. Text is drawn greedily there. Data there: InstructS2S-200K. `--set lms.0.body.folder=PATH` and
-`--set tokenizers.0.file=PATH` name the folder of Llama-3.1-8B-Instruct.
+The LM reads speech at 10 Hz and answers in text; the decoder stretches the vector behind each piece of text to 25
+steps, which CTC turns into merged units, all at once. It is causal, so that units may come while text does. Values:
+sections 2.3 to 2.5 and 4.1 (sizes, 1,000 units, 425 M for the decoder, batch 32, 3 epochs of 200,000 dialogues, warm-up
+3 %, lr 2e-5 and 2e-4), ictnlp/LLaMA-Omni, omni_speech/model/speech_generator/speech_generator.py. What deviates: the
+adapter of what is heard is linear (there: two layers around a ReLU); turns are cut out of speech by one; no chat
+template. Text is drawn greedily there. Data there: InstructS2S-200K. `--set lms.0.body.folder=PATH` and `--set
+tokenizers.0.file=PATH` name the folder of Llama-3.1-8B-Instruct.
 """
 
 from dataclasses import replace

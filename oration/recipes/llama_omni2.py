@@ -2,9 +2,9 @@
 
 The first LM answers in text; the second reads three pieces of that text with the vectors behind them, says ten units at
 25 Hz, reads three more, and so on; when the text is over, units go on alone. Values, from memory: Qwen2.5's sizes,
-6,561 codes, three to ten, batch 32, 5 epochs, lr 5e-5 and 5e-4; the size here is 7 B, published are 0.5 to 32 B.
-What deviates: a piece and its vector stand one after the other (there: summed by a gate); the adapter of what is heard
-is linear; units are k-means, not FSQ. `--set lms.0.body.folder`, `lms.1.body.folder` and `tokenizers.0.file` name the
+6,561 codes, three to ten, batch 32, 5 epochs, lr 5e-5 and 5e-4; the size here is 7 B, published are 0.5 to 32 B. What
+deviates: a piece and its vector stand one after the other (there: summed by a gate); the adapter of what is heard is
+linear; units are k-means, not FSQ. `--set lms.0.body.folder`, `lms.1.body.folder` and `tokenizers.0.file` name the
 folders of Qwen2.5-7B- and Qwen2.5-0.5B-Instruct. Data there: 200,000 dialogues of several turns; here turns are cut out
 of speech by one.
 """

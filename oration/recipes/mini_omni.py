@@ -1,14 +1,14 @@
 """Mini-Omni: a text LM that hears, and answers in text and speech at once. Xie & Wu 2024, arXiv:2408.16725.
 
 Eight rows: text, and seven codes a frame, each a step later than the row above; what is heard stands before them as
-vectors. Task `answer` takes turns; `asr` and `tts` are the first stage of training, as in the paper.
-Values: Qwen2-0.5B with tied tables (0.5 B is the size by which the authors name it), section 4 (cosine from 4e-4 to
-4e-6, batch 192, 40,000 updates an epoch), gpt-omni/mini-omni, litgpt/config.py and inference.py (delays, 4,096 codes,
-temperature 0.9). What deviates: codes are seven levels at 12.5 Hz (there: SNAC's three at 12, 23 and 47 Hz, seven a
-frame of 85 ms); the adapter of what is heard is linear (there: a gated MLP); every stage trains everything (there:
-adapters first, then the LM without them); no second sequence helps out with text (batch-parallel decoding). Data there:
-LibriTTS, VCTK, Multilingual LibriSpeech, VoiceAssistant-400K. `--set lms.0.body.folder=PATH` and
-`--set tokenizers.0.file=PATH` name the folder of Qwen2-0.5B.
+vectors. Task `answer` takes turns; `asr` and `tts` are the first stage of training, as in the paper. Values: Qwen2-0.5B
+with tied tables (0.5 B is the size by which the authors name it), section 4 (cosine from 4e-4 to 4e-6, batch 192,
+40,000 updates an epoch), gpt-omni/mini-omni, litgpt/config.py and inference.py (delays, 4,096 codes, temperature 0.9).
+What deviates: codes are seven levels at 12.5 Hz (there: SNAC's three at 12, 23 and 47 Hz, seven a frame of 85 ms); the
+adapter of what is heard is linear (there: a gated MLP); every stage trains everything (there: adapters first, then the
+LM without them); no second sequence helps out with text (batch-parallel decoding). Data there: LibriTTS, VCTK,
+Multilingual LibriSpeech, VoiceAssistant-400K. `--set lms.0.body.folder=PATH` and `--set tokenizers.0.file=PATH` name
+the folder of Qwen2-0.5B.
 """
 
 from dataclasses import replace

@@ -1,13 +1,13 @@
 """Moshi: listens and speaks at once, with an inner monologue of text. Défossez et al. 2024, arXiv:2410.00037.
 
-At 12.5 Hz, a step holds a piece of the agent's text or padding, its eight levels of the codec and the user's eight; all
-but the first level of each party come a step late. A temporal Transformer draws the text, a small one of as many steps
-as levels, with weights for each, the agent's levels; the user's are given.
-Values: sections 3.2 to 3.4, 4 and table 1; kyutai-labs/moshi, moshi/models/loaders.py (sizes; text: padding is 3, its end 0)
-and moshi-finetune (padding counts half). The text LM is Helium, here fresh. In pre-training it has levels two steps late,
-text alone in half of the batches, and a rate of its own for the small Transformer (2e-4), none of which is here; the
-learning rates are from memory of table 1. Clips with one speaker are cut in two, as question and answer. It samples levels at
-temperature 0.8, top-k 250, text at 0.7, top-k 25. Released weights load (`oration.lms.released_moshi`).
+At 12.5 Hz, a step holds a piece of the agent's text or padding, its eight levels of the codec and the user's eight;
+all but the first level of each party come a step late. A temporal Transformer draws the text, a small one of as many
+steps as levels, with weights for each, the agent's levels; the user's are given. Values: sections 3.2 to 3.4, 4 and
+table 1; kyutai-labs/moshi, moshi/models/loaders.py (sizes; text: padding is 3, its end 0) and moshi-finetune (padding
+counts half). The text LM is Helium, here fresh. In pre-training it has levels two steps late, text alone in half of
+the batches, and a rate of its own for the small Transformer (2e-4), none of which is here; the learning rates are from
+memory of table 1. Clips with one speaker are cut in two, as question and answer. It samples levels at temperature 0.8,
+top-k 250, text at 0.7, top-k 25. Released weights load (`oration.lms.released_moshi`).
 """
 
 from dataclasses import replace

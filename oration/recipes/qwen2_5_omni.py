@@ -1,13 +1,13 @@
-"""Qwen2.5-Omni: a thinker that hears and writes, and a talker that speaks its thoughts. Xu et al. 2025, arXiv:2503.20215.
+"""Qwen2.5-Omni: a thinker that hears and writes, a talker that speaks its thoughts. Xu et al. 2025, arXiv:2503.20215.
 
-The talker reads the vectors behind what was heard, then at each step a piece of text, the vector behind it, and the code
-before; when the text is over, it goes on alone. Values: Qwen2.5-7B; 24 layers of 896 for the talker (the released 7 B
-model's settings, from memory: 12 heads of 128, 1.35 B; the defaults in huggingface/transformers,
-models/qwen2_5_omni/configuration_qwen2_5_omni.py, are others), 8,193 codes; it samples at temperature 0.9 among 40, top-p
-0.8, penalty 1.05. Not published: the rate of codes (50 Hz follows from the vocoder), the training (numbers are guesses).
-What deviates: the talker has a text table of its own (136 M; there: the thinker's); its logits share the codes' table;
-no images, no video; positions are counted in steps, not 40 ms; no DPO. `--set lms.0.body.folder=PATH` and `--set
-tokenizers.0.file=PATH` name the folder of Qwen2.5-7B.
+The talker reads the vectors behind what was heard, then at each step a piece of text, the vector behind it, and the
+code before; when the text is over, it goes on alone. Values: Qwen2.5-7B; 24 layers of 896 for the talker (the released
+7 B model's settings, from memory: 12 heads of 128, 1.35 B; the defaults in huggingface/transformers,
+models/qwen2_5_omni/configuration_qwen2_5_omni.py, are others), 8,193 codes; it samples at temperature 0.9 among 40,
+top-p 0.8, penalty 1.05. Not published: the rate of codes (50 Hz follows from the vocoder), the training (numbers are
+guesses). What deviates: the talker has a text table of its own (136 M; there: the thinker's); its logits share the
+codes' table; no images, no video; positions are counted in steps, not 40 ms; no DPO. `--set lms.0.body.folder=PATH` and
+`--set tokenizers.0.file=PATH` name the folder of Qwen2.5-7B.
 """
 
 from dataclasses import replace

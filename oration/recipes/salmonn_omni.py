@@ -1,12 +1,13 @@
-"""SALMONN-omni: full duplex without codes in the LM: it hears vectors and says states and words. Yu et al. 2024, arXiv:2411.18138.
+"""SALMONN-omni: full duplex; an LM that hears vectors and says states and words. Yu et al. 2024, arXiv:2411.18138.
 
-At 12.5 Hz a text LM takes in a vector of the user's speech and draws a symbol: that it listens, that it is about to speak,
-or the next piece of what it says. A second model turns the vectors behind these symbols into two units a step, silent ones
-too, so that sound comes while the user still speaks. Values: the paper's abstract and figures; a text LM of 8 B (Llama-3
-here), a streaming encoder, a streaming synthesizer fed with the LM's vectors, sized as CosyVoice 2's LM (arXiv:2412.10117).
-Could not be checked: the sizes of blocks, the training, whether a third state (thinking) has a symbol of its own, as here it
-has not; its own voice, which the paper feeds back as echo, is not heard here. Clips with one speaker are cut in two, as
-question and answer. `--set lms.0.body.folder=PATH` and `--set tokenizers.1.file=PATH` name Llama-3-8B's folder.
+At 12.5 Hz a text LM takes in a vector of the user's speech and draws a symbol: that it listens, that it is about to
+speak, or the next piece of what it says. A second model turns the vectors behind these symbols into two units a step,
+silent ones too, so that sound comes while the user still speaks. Values: the paper's abstract and figures; a text LM
+of 8 B (Llama-3 here), a streaming encoder, a streaming synthesizer fed with the LM's vectors, sized as CosyVoice 2's
+LM (arXiv:2412.10117). Could not be checked: the sizes of blocks, the training, whether a third state (thinking) has a
+symbol of its own, as here it has not; its own voice, which the paper feeds back as echo, is not heard here. Clips with
+one speaker are cut in two, as question and answer. `--set lms.0.body.folder=PATH` and `--set tokenizers.1.file=PATH`
+name Llama-3-8B's folder.
 """
 
 from dataclasses import replace

@@ -18,9 +18,7 @@ recipe = replace(
     twist,
     name="slam",
     lms=(
-        replace(
-            twist.lms[0], body=TextBody("qwen2.5-0.5b", config=QWEN2_5_0_5B), head=Rows(tied=True), context=1024
-        ),
+        replace(twist.lms[0], body=TextBody("qwen2.5-0.5b", config=QWEN2_5_0_5B), head=Rows(tied=True), context=1024),
     ),
     training=(
         *twist.training[:-1],

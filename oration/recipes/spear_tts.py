@@ -5,7 +5,7 @@ codec, three levels one item after another. In training a recording is cut in tw
 Values: sections 3 and 5 of the paper for units, codec and the second model (12 layers, 768, 12 heads, 2048), whose 97 M
 parameters are from GPST's table 1 (arXiv:2406.00976). The first model there is an encoder and decoder of T5-Large's 24
 layers, pre-trained to restore deleted units and fed by back-translation; here it is one decoder of that depth, trained
-on transcribed speech. The best of three samples by DNSMOS, the beam of 10, Adafactor: left out; training is `audiolm`'s.
+on transcribed speech. The best of three samples by DNSMOS, a beam of 10, Adafactor: left out; training is `audiolm`'s.
 """
 
 from dataclasses import replace

@@ -1,6 +1,6 @@
 """TWIST: a language model of units that starts from a text LM. Hassid et al. 2023, arXiv:2305.13009.
 
-Merged units at 25 Hz on OPT-350M, the smallest model that the authors released (305 M parameters; slamkit, docs/SLAM.md).
+Merged units at 25 Hz on OPT-350M, the smallest that the authors released (305 M parameters; slamkit, docs/SLAM.md).
 `--set lms.0.body.folder=PATH` names its folder in transformers' format, without which training cannot start.
 The text LM's own symbols are dropped, embeddings and logits are new, as in the paper. Context: OPT's.
 Values of training: slamkit, config/ (lr, clip, warm-up); 400,000 updates are from memory of the paper. It samples at a

@@ -17,7 +17,7 @@ from oration.streams.spread import Frames, spread
 from oration.streams.turns import SideBySide, TakeTurns, WhoSays
 
 __all__ = [
-    "Alternate", "Constant", "Dedup", "DedupInChunks", "Drop", "Edges", "Excerpt", "Expand", "Frames", "Group", "InTurn",
-    "Logarithm", "Pool", "Rename", "RunF0", "Scattered", "SideBySide", "Silence", "SpreadWords",
+    "Alternate", "Constant", "Dedup", "DedupInChunks", "Drop", "Edges", "Excerpt", "Expand", "Frames", "Group",
+    "InTurn", "Logarithm", "Pool", "Rename", "RunF0", "Scattered", "SideBySide", "Silence", "SpreadWords",
     "TakeTurns", "Timed", "WhoSays", "spread",
 ]  # fmt: skip

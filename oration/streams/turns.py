@@ -169,7 +169,7 @@ class SideBySide:
 
 @dataclass(frozen=True)
 class WhoSays:
-    """Each timed `X` of `streams` -> `user.X` and `X`: what begins while the user has the floor, and while the agent has.
+    """Each timed `X` of `streams` -> `user.X` and `X`: what begins while the user has the floor, and what does later.
 
     For layouts with both parties on one clock: onsets stay. Items without times stay the agent's. See
     `tokenizers.Channels(floor=True)`. In a reply it does nothing.
