@@ -18,8 +18,8 @@ from oration.evaluate.unigram import Unigram
 from oration.fit import fit
 from oration.generate import score
 from oration.layouts import cells, delay, rate
-from oration.lms import LM
 from oration.layouts.block import is_stream
+from oration.lms import LM, CtcModel
 from oration.model import SpeechLM
 from oration.objectives import CtcLoss, Masked, NextLevel
 from oration.recipe import Recipe
@@ -157,7 +157,7 @@ def effort(lm: LM, stage: Train, specs: Specs) -> float:
     first, so it needs some time before it can be heard.
     """
     if isinstance(stage.objective, CtcLoss):
-        return 0.7
+        return 1.3
     if not isinstance(stage.feed, Packed):
         return 1.0
     task = stage.feed.chosen(lm.tasks)[0]
@@ -261,7 +261,8 @@ def learned(model: SpeechLM, stage: Any, clips: Sequence[Clip], cache: Path) -> 
         ]
     specs = {**model.specs, **lm.specs(model.specs)}
     scores = score(part, task, ready["dev"], specs)
-    marked = any(not is_stream(name) for found in scores for name in found.parts)
+    # CTC has no cell for its end, but its likelihood says how long it is.
+    marked = isinstance(part, CtcModel) or any(not is_stream(name) for found in scores for name in found.parts)
     tables = {
         split: [cells(task.layout, [e], specs, task.predict, vocabs=part.vocabs) for e in ready[split]]
         for split in ready
@@ -270,7 +271,7 @@ def learned(model: SpeechLM, stage: Any, clips: Sequence[Clip], cache: Path) -> 
     vectors = {split: {n: [cast(np.ndarray, e[n].values) for e in ready[split]] for n in dense} for split in ready}
     counted = Unigram.of(tables["train"], part.vocabs, vectors["train"], marks=marked)
     nats, count = counted.nats(tables["dev"], vectors["dev"])
-    # Both pay for the same cells: who fills in, or says all at once, is told or does not say where things end.
+    # Both pay for the same cells: who fills in is told where things end.
     paid = -sum(found.total.nats for found in scores)
     return Learned(lm.name, paid / max(1, count), nats / max(1, count), count)
 

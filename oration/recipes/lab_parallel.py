@@ -30,7 +30,7 @@ recipe = replace(
             feed=Packed(length=512, batch=4),
             objective=CrossEntropy(),
             optimizer=AdamW(lr=1e-3, decay=0.1),
-            budget=Steps(600),
+            budget=Steps(300),
         ),
     ),
 )

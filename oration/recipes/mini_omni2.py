@@ -1,0 +1,41 @@
+"""Mini-Omni2: Mini-Omni that listens while it speaks, and stops when it is interrupted. Xie & Wu 2024, arXiv:2410.11190.
+
+To Mini-Omni's eight rows come two: what is heard at this moment, as vectors, and a state, predicted, which says who has
+the floor (the paper's <irq> and <n-irq>, in its section on duplex interaction).
+"""
+
+from dataclasses import replace
+
+from oration.layouts import Layout, Stack
+from oration.recipes.mini_omni import codec
+from oration.recipes.mini_omni import recipe as mini_omni
+from oration.streams import Frames, SpreadWords, WhoSays
+from oration.tasks import Task
+from oration.tokenizers import Channels, CpcEncoder, Speech
+from oration.train import Packed
+
+spoken = ("floor.frames", "text.frames", *codec.streams)
+duplex = Task(
+    name="duplex",
+    operations=(WhoSays(("text",)), SpreadWords(), Frames(stream="floor", rate=12.5, like="codec.0", fill=1)),
+    layout=Layout((Stack((*spoken, "user.speech"), delays=(0, 0, 1, 2, 3, 4, 5, 6, 7, 0), end="never"),)),
+    predict=spoken,
+)
+heard = Channels(of=Speech(encoder=CpcEncoder(), stack=4))
+both = Channels(of=codec, floor=True)
+cpc, hearing, fitting, _, answering = mini_omni.training
+
+recipe = replace(
+    mini_omni,
+    name="mini_omni2",
+    tokenizers=(mini_omni.tokenizers[0], heard, both),
+    lms=(replace(mini_omni.lms[0], tasks=(duplex,)),),
+    vocoder=both.decoder(),
+    training=(
+        replace(cpc, part="speech.inner.encoder"),
+        replace(hearing, part="speech.inner"),
+        replace(fitting, part="codec.inner"),
+        replace(answering, feed=Packed(length=2048, batch=192)),
+    ),
+    instead={**mini_omni.instead, "eyes": "CLIP ViT-B/32"},
+)
