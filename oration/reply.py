@@ -225,9 +225,9 @@ def _limits(link: Link, prompt: Example, specs: Specs, seconds: float, free: boo
     """How far one model goes: items of each stream, and steps for all of them. `free`: it may end before that."""
     known, last = link.lm.specs(specs), link.task.layout.blocks[-1]
     most = {name: math.ceil(round(seconds * per_second(name, known), 6)) for name in link.task.predict}
-    if isinstance(last, Stack) and last.endless:  # nothing else ends it
-        return {"steps": max(most.values()) + max(last.late.values()), "most": most}
     steps = _columns(link.task, most)
+    if isinstance(last, Stack) and last.end != "each":  # no symbol of its own ends it, so nothing else is sure to
+        return {"steps": steps + max(last.late.values()), "most": most}
     if link.lm.context is not None:  # marks come on top; where not even the items fit, generation says so
         held = _columns(link.task, {name: len(stream) for name, stream in prompt.items()})
         steps = max(steps, min(2 * sum(most.values()) + 64, link.lm.context - held - len(prompt) - 2))

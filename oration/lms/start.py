@@ -69,6 +69,7 @@ class FromText:
         if not isinstance(body, TextBodyModel):
             raise BadInput(f"FromText needs a TextBody, but the body is {type(body).__name__}; change body or start")
         text = self._load(self.folder or body.folder)
+        _check_same(body, text)
         table, out = text.get_input_embeddings(), text.get_output_embeddings()
         symbols = torch.arange(table.num_embeddings, device=table.weight.device)
         probe = [self._reference(text, symbols)] if self._places(model) else []
@@ -156,6 +157,24 @@ class FromText:
                 f"the text LM in {model.body.folder} makes its logits in a way that {type(model.head).__name__} does "
                 "not (scaled, capped or biased), so its knowledge of text would be lost; take another text LM"
             )
+
+
+SHAPING = (
+    "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size", "ffn_dim",
+    "hidden_act", "activation_function", "rms_norm_eps", "rope_theta", "rope_parameters", "sliding_window",
+)  # fmt: skip
+"""Fields of a config.json that change what a decoder makes of its weights."""
+
+
+def _check_same(body: Any, text: Any) -> None:
+    """Raises BadInput where the folder's decoder is another than the recipe records: it would load otherwise later."""
+    ours, theirs = body.decoder.config.to_dict(), text.base_model.config.to_dict()
+    differ = [name for name in SHAPING if ours.get(name) != theirs.get(name)]
+    if differ:
+        raise BadInput(
+            f"the text LM in {body.folder!r} has {differ[0]}={theirs.get(differ[0])!r}, but the recipe's body records "
+            f"{ours.get(differ[0])!r}; give TextBody that folder's own config (config=None reads it)"
+        )
 
 
 def first_symbol(config: Any) -> int | None:

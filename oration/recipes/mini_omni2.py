@@ -1,12 +1,16 @@
-"""Mini-Omni2: Mini-Omni that listens while it speaks, and stops when it is interrupted. Xie & Wu 2024, arXiv:2410.11190.
+"""Mini-Omni2: Mini-Omni that listens as it speaks, and stops when interrupted. Xie & Wu 2024, arXiv:2410.11190.
 
 To Mini-Omni's eight rows come two: what is heard at this moment, as vectors, and a state, predicted, which says who has
-the floor (the paper's <irq> and <n-irq>, in its section on duplex interaction).
+the floor (<irq> and <n-irq> there, in the section on duplex interaction, from memory). What deviates: no images; text
+comes when it is spoken, since question and answer are on one clock (there it runs ahead); a recording of one speaker is
+cut in two, so that nobody is really interrupted; the rest as `mini_omni`, one stage. Padding of text takes the last two
+symbols of Qwen2's table, which mean nothing there.
 """
 
 from dataclasses import replace
 
 from oration.layouts import Layout, Stack
+from oration.lms import FromText
 from oration.recipes.mini_omni import codec
 from oration.recipes.mini_omni import recipe as mini_omni
 from oration.streams import Frames, SpreadWords, WhoSays
@@ -17,7 +21,11 @@ from oration.train import Packed
 spoken = ("floor.frames", "text.frames", *codec.streams)
 duplex = Task(
     name="duplex",
-    operations=(WhoSays(("text",)), SpreadWords(), Frames(stream="floor", rate=12.5, like="codec.0", fill=1)),
+    operations=(
+        WhoSays(("text",)),
+        SpreadWords(pad=-1, end_pad=-2),
+        Frames(stream="floor", rate=12.5, like="codec.0", fill=1),
+    ),
     layout=Layout((Stack((*spoken, "user.speech"), delays=(0, 0, 1, 2, 3, 4, 5, 6, 7, 0), end="never"),)),
     predict=spoken,
 )
@@ -29,7 +37,7 @@ recipe = replace(
     mini_omni,
     name="mini_omni2",
     tokenizers=(mini_omni.tokenizers[0], heard, both),
-    lms=(replace(mini_omni.lms[0], tasks=(duplex,)),),
+    lms=(replace(mini_omni.lms[0], tasks=(duplex,), start=FromText(streams=("text.frames",))),),
     vocoder=both.decoder(),
     training=(
         replace(cpc, part="speech.inner.encoder"),

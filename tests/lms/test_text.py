@@ -294,3 +294,16 @@ def test_a_text_lm_without_positions_or_cache_is_refused():
     transformers.BloomConfig(vocab_size=48, hidden_size=32, n_layer=1, n_head=4).save_pretrained(path)
     with pytest.raises(BadInput, match=r"cannot be a body: it lacks \['position_ids'\]"):
         TextBody(path).build()
+
+
+def test_a_folder_that_differs_from_the_recorded_body_is_refused(tmp_path):
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2}
+    LlamaForCausalLM(LlamaConfig(vocab_size=60, **sizes)).save_pretrained(tmp_path)
+    fields = json.loads((tmp_path / "config.json").read_text())
+    other = json.dumps({**fields, "rms_norm_eps": 1e-3})
+    task = Task(name="t", layout=Layout((Line("text"),)), predict=("text",))
+    lm = LM(name="lm", tasks=(task,), body=TextBody(str(tmp_path), config=other), start=FromText())
+    with pytest.raises(BadInput, match="has rms_norm_eps=1e-06, but the recipe's body records 0.001"):
+        lm.build({"text": Spec(60)})
