@@ -27,12 +27,14 @@ Every recipe that comes with the package, as `make systems` saw it: how it is pu
 page is generated; a cell reads "not computed" where nothing was run. `oration show NAME` says more of each,
 `oration check NAME` tries it again.
 """
-SIGNS = """\ `L` Line, `W` Weave, `S` Stack, `Say` fixed symbols ([which layout for what](layouts.md)); `!` is predicted.
+SIGNS = """\
+`L` Line, `W` Weave, `S` Stack, `Say` fixed symbols ([which layout for what](layouts.md)); `!` is predicted.
 Parameters are those of the language models, published ones in brackets. Steps and tokens are those of a second of
 speech under the first language model, with `~` where the streams have no rate: then two frames a sound and four
 symbols of text a second are assumed. The delay is the layout's alone.
 """
-SEEN = """\ At the smallest size, on a few seconds of speech: whether the parts fit together, not how well they do. *Learned*:
+SEEN = """\
+At the smallest size, on a few seconds of speech: whether the parts fit together, not how well they do. *Learned*:
 nats a predicted symbol on held-out speech, and in brackets what a unigram model pays. *Loads*: saved and loaded
 again, it gives the same reply. *Parity*: the same random weights give what another implementation gives.
 """

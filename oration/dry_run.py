@@ -56,7 +56,7 @@ def _look(model: SpeechLM, stage: Train, clips: Sequence[Clip]) -> None:
     specs, vocabs = lm.specs(model.specs), lm.vocabs(model.specs)
     with tempfile.TemporaryDirectory() as cache:
         material = model.material(chosen, needs, Path(cache), lambda items, title: items)
-        for task in map(lambda task: cast(Task, task), stage.feed.chosen(lm.tasks)):
+        for task in cast(Sequence[Task], stage.feed.chosen(lm.tasks)):
             fits(task.layout, specs, mine[-1].seconds)
             grids = []
             for at, clip in enumerate(chosen):

@@ -65,9 +65,9 @@ def _keep_ready(recipe: Recipe, out: Path) -> None:
     """Save what needs no training but came from elsewhere (a text LM's tokenizer), so that `out` needs nothing else."""
     model = SpeechLM(recipe, out)
     for name, config in recipe.parts().items():
-        if getattr(config, "ready", False) and not (out / f"{name}.safetensors").is_file():
-            if any(len(tensor.flatten()) for tensor in model.part(name).state_dict().values()):
-                model.save_part(name, out)
+        missing = getattr(config, "ready", False) and not (out / f"{name}.safetensors").is_file()
+        if missing and any(len(tensor.flatten()) for tensor in model.part(name).state_dict().values()):
+            model.save_part(name, out)
 
 
 def _claim(recipe: Recipe, out: Path) -> None:

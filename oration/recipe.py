@@ -42,7 +42,7 @@ class Recipe:
     """Part -> what the published system has in its place, and this recipe has not."""
 
     def parts(self) -> dict[str, Any]:
-        """Name -> configuration: a tokenizer goes by the first stream it gives (`codec` for `codec.0`), an LM by its own.
+        """Name -> configuration: a tokenizer goes by its first stream (`codec` for `codec.0`), an LM by its own name.
 
         Raises:
             BadInput: two parts of one name.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from oration.core import PREDICT, Example, Spec, Stream, collate
+from oration.core import Example, Spec, Stream, collate
 from oration.layouts import cells
 from oration.lms import LanguageModel, evaluating
 from oration.tasks import Task

@@ -27,7 +27,7 @@ class Reply:
     """What came of one prompt."""
 
     example: Example
-    """The whole last turn: what was given, the prompt, and what the model added (onsets where the layout counts time)."""
+    """The whole last turn: what was given, the prompt, what the model added; onsets where the layout counts time."""
     known: Mapping[str, int]
     """Predicted stream -> how many of its items are prompt."""
     stopped: Stopped

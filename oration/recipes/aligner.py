@@ -1,4 +1,7 @@
-"""The CTC aligner of `oration prepare --aligner ctc`: phones from transcripts, on the encoder of the shipped units."""
+"""The CTC aligner of `oration prepare --aligner ctc`: phones from transcripts, on the encoder of the shipped units.
+
+Its shape is of this repository; its loss is that of Graves et al. 2006, https://doi.org/10.1145/1143844.1143891.
+"""
 
 from oration.objectives import CtcPhones
 from oration.recipe import Recipe

@@ -1,4 +1,4 @@
-"""`lab_parallel` (this repository) with the whole of a level before the next, coarse to fine: after AudioLM, arXiv:2209.03143."""
+"""`lab_parallel` (this repository) with each whole level before the next finer one, after AudioLM: arXiv:2209.03143."""
 
 from dataclasses import replace
 

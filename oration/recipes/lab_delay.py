@@ -1,4 +1,4 @@
-"""`lab_parallel` (this repository) with each level one step later than the one above it, as MusicGen: arXiv:2306.05284."""
+"""`lab_parallel` (this repository) with each level a step later than the one above, as MusicGen: arXiv:2306.05284."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""`lab_parallel` (this repository) with a small Transformer over the levels of a step, as UniAudio: arXiv:2310.00704."""
+"""`lab_parallel` (this repository) with a small Transformer over a step's levels, as UniAudio, arXiv:2310.00704."""
 
 from dataclasses import replace
 

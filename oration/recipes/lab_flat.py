@@ -1,4 +1,4 @@
-"""`lab_parallel` (this repository) with the levels of a frame one after another in one row, as AudioLM: arXiv:2209.03143."""
+"""`lab_parallel` (this repository) with the levels of a frame one by one in one row, as AudioLM: arXiv:2209.03143."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""MinMo: a text LM that hears, and a talker that reads five pieces, then says fifteen. FunAudioLLM 2025, arXiv:2501.06282.
+"""MinMo: a text LM that hears, a talker that reads five pieces, then says fifteen. Chen et al. 2025, arXiv:2501.06282.
 
 As `llama_omni2` with other slices: five vectors and pieces of the answer, fifteen units at 25 Hz; Qwen2.5-7B learns by
 LoRA. Values: the sections on the model (five to fifteen, 6,561 codes, LoRA; its rank is a guess, and so are rates and

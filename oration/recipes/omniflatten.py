@@ -1,4 +1,4 @@
-"""OmniFlatten: a dialogue flattened into one row of chunks, of fewer kinds at each stage. Zhang et al. 2024, arXiv:2410.17799.
+"""OmniFlatten: a dialogue in one row of chunks, of fewer kinds at each stage. Zhang et al. 2024, arXiv:2410.17799.
 
 First recognition and speaking, then turns of four streams one after another, then chunks of three (the user's speech,
 the agent's words and speech), and in the end of two. Values: Qwen2-0.5B, 4096 units at 25 Hz, chunks of 10 units

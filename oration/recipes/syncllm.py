@@ -1,8 +1,8 @@
 """SyncLLM: both speakers in one row, a chunk of 160 ms of each in turn. Veluri et al. 2024, arXiv:2409.15594.
 
 Repeated units are merged within a chunk, so that a chunk costs what it says; an empty one is silence. The mark before a
-chunk is the paper's speaker tag; text is read first. Values: Llama-3-8B, 501 units at 25 Hz, chunks of 160 to 240 ms. Not checked: learning
-rate and steps. The paper trains on both speakers' chunks, and so does this.
+chunk is the paper's speaker tag; text is read first. Values: Llama-3-8B, 501 units at 25 Hz, chunks of 160 to 240 ms.
+Not checked: learning rate and steps. The paper trains on both speakers' chunks, and so does this.
 """
 
 from dataclasses import replace
@@ -37,8 +37,8 @@ recipe = replace(
             tasks=(talk, read),
             body=TextBody("llama-3-8b", config=LLAMA_3_8B),
             start=FromText(),
-            context=8192,
             shared={"user.units.chunked": "units.chunked"},
+            context=8192,
         ),
     ),
     vocoder=UnitHifiGan(needs=("units",), upsample=(5, 4, 4, 4, 2), kernels=(11, 8, 8, 8, 4)),

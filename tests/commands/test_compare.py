@@ -39,7 +39,7 @@ def test_two_layouts_are_set_side_by_side(runs, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "nats a second" in said
     figures = json.loads(next((tmp_path / "page").glob("*.json")).read_text())
-    first, second = figures["results"] if "results" in figures else figures
+    first, second = figures["results"]
     assert first["below"] is None
     assert second["below"]["value"] == pytest.approx(first["nats"]["value"] - second["nats"]["value"])
     assert set(first["streams"]) == {f"codec.{k}" for k in range(4)}

@@ -140,8 +140,8 @@ def test_each_row_of_a_column_has_its_own_sampler():
 
 @cache
 def spectron(head):
-    blocks, predict = PUBLISHED["spectron"]
-    task, specs = Task(name="say", layout=blocks, predict=predict), specs_of(blocks)
+    blocks, _ = PUBLISHED["spectron"]
+    task, specs = Task(name="say", layout=blocks, predict=("mel",)), specs_of(blocks)
     torch.manual_seed(0)
     model = LM(name="lm", tasks=(task,), body=Transformer.tiny(), head=head.tiny(), context=200).build(specs).eval()
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""`oration score compare`: models that say the same streams in different layouts, by what they pay for a second of speech.
+"""`oration score compare`: models that say the same streams in different layouts, by what a second of speech costs.
 
 The same symbols of the same clips cost each model so many nats, whatever the order it says them in: the product of its
 conditional probabilities is the probability of all of them. So layouts, heads and bodies compare.
@@ -92,8 +92,8 @@ def _same(folder: Path, reference: Path, task: Task, examples: Sequence[Example]
         for name in task.predict:
             if name not in theirs or not np.array_equal(ours[name].ids, theirs[name].ids):
                 raise BadInput(
-                    f"{str(folder)!r} says {name!r} otherwise than {str(reference)!r} does; compare models that predict "
-                    "the same streams and share their tokenizers' weights"
+                    f"{str(folder)!r} says {name!r} otherwise than {str(reference)!r} does; compare models that "
+                    "predict the same streams and share their tokenizers' weights"
                 )
 
 
