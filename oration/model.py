@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import time
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -23,7 +22,7 @@ from oration.data.material import Material, version_of, weights_of
 from oration.generate import Sampler, Score, expose, score
 from oration.lms import LanguageModel
 from oration.recipe import Recipe, named_after
-from oration.reply import Link, Reply, chain, exposed, prepared, say
+from oration.reply import Clock, Link, Reply, chain, exposed, prepared, say
 from oration.synthesis import Synthesis
 from oration.tasks import Task
 from oration.text.phones import PHONES
@@ -35,6 +34,7 @@ from oration.train.stage import Train
 
 DEFAULT = Path(__file__).parent / "pocket"
 """The model that comes with the package."""
+
 
 class SpeechLM:
     """The parts of a recipe, built when first asked for, with weights from `folder` where it has them.
@@ -387,20 +387,9 @@ class SpeechLM:
         ready = [link.task.prepare(example, self.specs, np.random.default_rng(0)) for example in examples]
         return score(self.part(link.lm.name), link.task, ready, self.specs)
 
+
 def _concatenated(streams: Sequence[Stream]) -> Stream:
     if len(streams) == 1:
         return streams[0]
     values = [s.values for s in streams if s.values is not None]
     return Stream(np.concatenate([s.ids for s in streams]), None, np.concatenate(values) if values else None)
-
-
-class Clock:
-    """Seconds between laps, by name."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._at = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.laps[name], self._at = now - self._at, now

@@ -9,6 +9,7 @@ it hears: its answer lasts as long as the prompt and the time after it.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -49,6 +50,18 @@ class Reply:
     """What the language models added."""
     timings: dict[str, float] = field(default_factory=dict)
     """Seconds of work by stage."""
+
+
+class Clock:
+    """Seconds between laps, by name."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._at = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name], self._at = now - self._at, now
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,12 @@ def test_a_prompt_beyond_the_context_is_refused_before_any_work(model, hum):
         model.reply(hum, seconds=100_000.0)
 
 
+def test_a_reply_that_no_symbol_ends_is_as_long_as_asked(hum):
+    model = SpeechLM(find("csm").tiny())  # its frames end with one of zeros, which an untrained model never draws
+    new = model.reply(hum.cut(0.0, 1.0), text="ah see", seconds=0.5).new
+    assert {len(stream) for stream in new.values()} == {7}  # at 12.5 Hz
+
+
 def test_another_voice_is_a_name_the_model_knows(model, hum):
     assert not np.array_equal(
         model.resynthesize(hum, voice="rms").samples, model.resynthesize(hum, voice="kathleen").samples

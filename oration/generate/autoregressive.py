@@ -60,17 +60,7 @@ def generate(
         raise BadInput(
             f"generation got {len(prompts)} prompts and {len(seeds)} seeds; give at least one prompt and as many seeds"
         )
-    for name in task.predict:
-        if specs[name].dim and not getattr(lm.head, "continuous", False):
-            raise BadInput(
-                f"task {task.name!r} predicts {name!r}, which is continuous, but {type(lm.head).__name__} draws "
-                "only symbols; predict a stream of symbols, or use a head that makes vectors"
-            )
-    for name in expose:
-        if name not in task.layout.streams:
-            raise BadInput(
-                f"expose={tuple(expose)}: task {task.name!r} has no stream {name!r}; it has {task.layout.streams}"
-            )
+    _verify(lm, task, specs, expose)
     limits = Limits(steps=steps, seconds=seconds, least=dict(least or {}), most=dict(most or {}))
     limits.verify(task, specs)
     sampler, exposed = sampler or Sampler(), dict.fromkeys(expose, lm.dim)
@@ -201,6 +191,21 @@ class Generation(Iterator[tuple[int, str, Any]]):
                     name = self.lm.vocabs[row].name(token)[0]
                     dense.setdefault(name, np.zeros((len(columns), len(values)), np.float32))[i] = values
         return {name: torch.from_numpy(values).to(self.lm.first.device) for name, values in dense.items()}
+
+
+def _verify(lm: LanguageModel, task: Task, specs: Mapping[str, Spec], expose: Sequence[str]) -> None:
+    """Raises BadInput where the model cannot draw what the task predicts, or what is to be exposed is not there."""
+    for name in task.predict:
+        if specs[name].dim and not getattr(lm.head, "continuous", False):
+            raise BadInput(
+                f"task {task.name!r} predicts {name!r}, which is continuous, but {type(lm.head).__name__} draws "
+                "only symbols; predict a stream of symbols, or use a head that makes vectors"
+            )
+    for name in expose:
+        if name not in task.layout.streams:
+            raise BadInput(
+                f"expose={tuple(expose)}: task {task.name!r} has no stream {name!r}; it has {task.layout.streams}"
+            )
 
 
 def _without(prompt: Turns, task: Task, specs: Mapping[str, Spec]) -> Turns:

@@ -230,9 +230,7 @@ def _sums(
     return Score(parts, items)
 
 
-def _whose(
-    task: Task, example: Example, specs: Mapping[str, Spec], vocab: Vocab, block: str, row: str
-) -> np.ndarray:
+def _whose(task: Task, example: Example, specs: Mapping[str, Spec], vocab: Vocab, block: str, row: str) -> np.ndarray:
     """bool[S]: where a cell of the row is not another stream's than the block's."""
     table = layout_cells(task.layout, [example], specs, task.predict)
     others = {name for pair in vocab.shared for name in pair} - {block}

@@ -12,9 +12,7 @@ if TYPE_CHECKING:
     from oration.layouts.layout import Layout
 
 
-def vocabs(
-    layouts: Iterable[Layout], specs: Specs, shared: Mapping[str, str] | None = None
-) -> dict[str, Vocab]:
+def vocabs(layouts: Iterable[Layout], specs: Specs, shared: Mapping[str, str] | None = None) -> dict[str, Vocab]:
     """Row -> its symbols, for one model that reads all these layouts: streams first, then `pad`, `end` and other marks.
 
     The first stream keeps offset 0, so a text LM's embeddings copy as a slice.
@@ -27,7 +25,7 @@ def vocabs(
     >>> talk = Layout((Line("user.units"), Weave(("text", "units"), by=Ratio((13, 26)))))
     >>> vocabs((Layout((Line("text"),)), talk), {"text": Spec(1000), "units": Spec(64, 50), "user.units": Spec(64, 50)})
     {'main': Vocab(blocks=(('text', 1000), ('user.units', 64), ('units', 64), ('pad', 1), ('end', 1), (']text', 1), \
-(']units', 1)))}
+(']units', 1)), shared=())}
 
     Raises:
         BadInput: a stream without a spec, or with two sizes; two streams of unequal size that are to share symbols.

@@ -22,7 +22,9 @@ recipe = replace(
     name="lab_parallel",
     tokenizers=(codec,),
     vocoder=codec.decoder(),
-    lms=(LM(name="lm", tasks=(talk,), body=Transformer(layers=6, dim=256, heads=4, ffn=704, dropout=0.1), context=4096),),
+    lms=(
+        LM(name="lm", tasks=(talk,), body=Transformer(layers=6, dim=256, heads=4, ffn=704, dropout=0.1), context=4096),
+    ),
     training=(
         *codec_mel.training,
         Train(

@@ -30,7 +30,9 @@ recipe = replace(
     lms=(replace(ar, tasks=(english, chinese)), nar),
     training=(
         vall_e.training[0],
-        replace(vall_e.training[1], schedule=Linear(warmup=8000), feed=Packed(length=4096, batch=1, tasks=("english",))),
+        replace(
+            vall_e.training[1], schedule=Linear(warmup=8000), feed=Packed(length=4096, batch=1, tasks=("english",))
+        ),
         replace(vall_e.training[2], schedule=Linear(warmup=8000)),
     ),
     instead={"codec": "EnCodec 24 kHz, 6 kbit/s", "phonemes": "phones of two languages (BiCiDian); here English"},

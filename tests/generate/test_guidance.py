@@ -32,8 +32,9 @@ def case(layout, head=None):
     torch.manual_seed(0)
     model = LM(name="lm", tasks=(task,), body=Transformer.tiny(), head=head or Rows(), context=200).build(SPECS).eval()
     with torch.no_grad():  # so that the condition matters visibly
-        for table in model.embeddings.values():
-            table.weight.normal_(std=0.5)
+        for weight in model.parameters():
+            if weight.ndim == 2:
+                weight.normal_(std=0.3)
     rng = np.random.default_rng(0)
     return model, task, [{given: Stream(rng.integers(0, 15, n))} for n in (4, 9, 6)]
 
