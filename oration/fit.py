@@ -53,7 +53,7 @@ def fit(recipe: Recipe, data: Path, out: Path, *, part: str | None = None, devic
         _run(model, number, stage, clips, data / "cache", out, device)
         _record(recipe, out)
         replace_file(done, json.dumps({"steps": stage.budget.steps}))
-    return SpeechLM(recipe, out)
+    return SpeechLM(SpeechLM.recipe_of(out), out)  # as recorded, it needs no text LM's folder
 
 
 def _done(out: Path, number: int, stage: Train) -> Path:

@@ -5,19 +5,19 @@ Smallest means `Recipe.tiny()` on a few seconds of speech: this shows that the p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
-from oration.core import BadInput, Example, Specs
+from oration.core import BadInput, Example, Specs, Vocab
 from oration.data.manifest import Clip, write_manifest
-from oration.evaluate.unigram import Unigram
+from oration.evaluate.unigram import Asked, Unigram
 from oration.fit import fit
 from oration.generate import score
-from oration.layouts import cells, delay, rate
+from oration.layouts import delay, rate
 from oration.layouts.block import is_stream
 from oration.lms import LM, CtcModel
 from oration.model import SpeechLM
@@ -228,7 +228,8 @@ def check(recipe: Recipe, clips: Sequence[Clip], folder: Path, *, updates: int =
         again = SpeechLM.load(folder / "saved")
         if recipe.lms:
             first, second = (ask(m, _last(held)) for m in (model, again))
-            works.replied, works.loads = said(first), same(first, second)
+            listening = any(link.listens for link in chain(recipe.lms))
+            works.replied, works.loads = said(first, listening), same(first, second)
         else:
             ours, theirs = (m.encode([_last(held).wave(rate=m.rate)])[0] for m in (model, again))
             works.loads = all(np.array_equal(stream.ids, theirs[name].ids) for name, stream in ours.items())
@@ -263,29 +264,29 @@ def learned(model: SpeechLM, stage: Any, clips: Sequence[Clip], cache: Path) -> 
     scores = score(part, task, ready["dev"], specs)
     # CTC has no cell for its end, but its likelihood says how long it is.
     marked = isinstance(part, CtcModel) or any(not is_stream(name) for found in scores for name in found.parts)
-    tables = {
-        split: [cells(task.layout, [e], specs, task.predict, vocabs=part.vocabs) for e in ready[split]]
-        for split in ready
-    }
-    dense = [name for name in task.predict if specs[name].dim]
-    vectors = {split: {n: [cast(np.ndarray, e[n].values) for e in ready[split]] for n in dense} for split in ready}
-    counted = Unigram.of(tables["train"], part.vocabs, vectors["train"], marks=marked)
-    nats, count = counted.nats(tables["dev"], vectors["dev"])
+    asked = {split: [_asked(task, example, specs, part.vocabs, marked) for example in ready[split]] for split in ready}
+    nats, count = Unigram.of(asked["train"], part.vocabs).nats(asked["dev"])
     # Both pay for the same cells: who fills in is told where things end.
     paid = -sum(found.total.nats for found in scores)
     return Learned(lm.name, paid / max(1, count), nats / max(1, count), count)
 
 
+def _asked(task: Task, example: Example, specs: Specs, vocabs: Mapping[str, Vocab], marks: bool) -> Asked:
+    grid = task.place([example], specs, None, vocabs)
+    return Asked.of(task.layout, grid, example, specs, vocabs, marks=marks)
+
+
 def ask(model: SpeechLM, clip: Clip, seed: int = 3) -> Reply:
     """A short reply to the beginning of a clip, with its text where the model reads any."""
-    prompt = clip.wave(rate=model.rate).cut(0.0, 1.5)
+    prompt = clip.wave(rate=model.rate).cut(0.0, min(1.5, clip.seconds / 2))
     text = clip.text if reads(chain(model.recipe.lms), model.readers()) else None
     return model.reply(prompt, text=text, seconds=0.5, seed=seed)
 
 
-def said(reply: Reply) -> str:
-    """What kind of answer it is."""
-    kinds = (("speech", len(reply.continuation) > 0), ("text", reply.text is not None))
+def said(reply: Reply, listening: bool = False) -> str:
+    """What kind of answer it is. Who was listening may have spoken while the prompt lasted."""
+    sound = reply.wave if listening else reply.continuation
+    kinds = (("speech", len(sound) > 0), ("text", reply.text is not None))
     return " and ".join(kind for kind, there in kinds if there)
 
 

@@ -7,93 +7,96 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oration.core import BadInput, Vocab
-from oration.layouts import Cells
+from oration.core import PREDICT, Example, Grid, Specs, Vocab
+from oration.layouts import Cursor, Layout
+from oration.layouts.block import is_stream
 
-MARKS = ""
-"""What stands for the name of a stream in cells that no single stream has a say in."""
+Place = tuple[str, tuple[str, ...]]
+"""A row, and the blocks of symbols that the layout allows there next."""
 
 
 @dataclass(frozen=True, eq=False)
-class Unigram:
-    """How often each symbol of each stream was to be predicted, one added to every count; vectors around their mean.
+class Asked:
+    """The predicted cells of one example, by place."""
 
-    It is told by the layout which stream a cell belongs to, which is more than a language model is told.
-    """
-
-    logp: Mapping[tuple[str, str], np.ndarray]
-    """(row, stream) -> float64[V]: the stream's symbols and the row's marks; -inf elsewhere."""
-    means: Mapping[str, np.ndarray]
-    """Continuous stream -> float64[D]."""
-    marks: bool = True
-    """Whether ends and switches are paid for."""
+    tokens: Mapping[Place, np.ndarray]
+    vectors: Mapping[str, np.ndarray]
+    """Predicted continuous stream -> float[N, D]."""
 
     @classmethod
     def of(
         cls,
-        tables: Sequence[Cells],
+        layout: Layout,
+        grid: Grid,
+        example: Example,
+        specs: Specs,
         vocabs: Mapping[str, Vocab],
-        vectors: Mapping[str, Sequence[np.ndarray]] | None = None,
         *,
         marks: bool = True,
-    ) -> Unigram:
-        """Counted over the predicted cells of training examples.
+    ) -> Asked:
+        """Of a placed example (one turn). Without `marks`: of its items alone."""
+        cursor = Cursor(layout, specs, vocabs)
+        found: dict[Place, list[int]] = {}
+        said: set[str] = set()
+        dense = {name: dict(zip(d.steps.tolist(), d.values, strict=True)) for name, d in grid.dense.items()}
+        for step, column in enumerate(grid.tokens.T.tolist()):
+            allowed = cursor.allowed()
+            for k, row in enumerate(grid.rows):
+                name = vocabs[row].name(column[k])[0]
+                if grid.role[k, step] == PREDICT and (marks or is_stream(name)):
+                    found.setdefault((row, tuple(allowed[row])), []).append(column[k])
+                    said.add(name)
+            cursor.feed(column, {name: at[step] for name, at in dense.items() if step in at})
+        vectors = {name: np.asarray(example[name].values) for name in said if name in specs and specs[name].dim}
+        return cls({place: np.array(tokens) for place, tokens in found.items()}, vectors)
 
-        Args:
-            tables: `layouts.cells` of each, with the model's vocabularies.
-            vectors: predicted continuous stream -> float[T, D] of each example.
-        """
-        found: dict[tuple[str, str], list[np.ndarray]] = {}
-        for table in tables:
-            for row, stream, tokens in _asked(table, marks):
-                found.setdefault((row, stream), []).append(tokens)
-        logp = {}
-        for (row, stream), parts in found.items():
-            counts = np.bincount(np.concatenate(parts), minlength=vocabs[row].size) + _may(vocabs[row], stream)
-            with np.errstate(divide="ignore"):
-                logp[row, stream] = np.log(counts / counts.sum())
-        means = {name: np.concatenate([*parts]).mean(0, np.float64) for name, parts in (vectors or {}).items()}
-        return cls(logp, means, marks)
 
-    def nats(
-        self, tables: Sequence[Cells], vectors: Mapping[str, Sequence[np.ndarray]] | None = None
-    ) -> tuple[float, int]:
-        """What it pays for the predicted cells of other examples, and how many they are.
+@dataclass(frozen=True, eq=False)
+class Unigram:
+    """How often each symbol was to be predicted where the layout allowed it, one added to every count.
+
+    Vectors are expected around their mean.
+    """
+
+    counts: Mapping[Place, np.ndarray]
+    """int64[V]"""
+    means: Mapping[str, np.ndarray]
+    """Continuous stream -> float64[D]."""
+    vocabs: Mapping[str, Vocab]
+
+    @classmethod
+    def of(cls, known: Sequence[Asked], vocabs: Mapping[str, Vocab]) -> Unigram:
+        """Counted over training examples."""
+        counts = {}
+        for place in dict.fromkeys(place for asked in known for place in asked.tokens):
+            tokens = np.concatenate([asked.tokens[place] for asked in known if place in asked.tokens])
+            counts[place] = np.bincount(tokens, minlength=vocabs[place[0]].size)
+        names = dict.fromkeys(name for asked in known for name in asked.vectors)
+        means = {n: np.concatenate([a.vectors[n] for a in known if n in a.vectors]).mean(0, np.float64) for n in names}
+        return cls(counts, means, vocabs)
+
+    def logp(self, place: Place) -> np.ndarray:
+        """float64[V]; -inf where a symbol is not allowed. All alike in a place that training never came to."""
+        row, allowed = place
+        may = np.zeros(self.vocabs[row].size)
+        for name in allowed:
+            first, past = self.vocabs[row].ranges[name]
+            may[first:past] = 1
+        counts = self.counts.get(place, np.zeros_like(may)) + may
+        with np.errstate(divide="ignore"):
+            return np.log(counts / counts.sum())
+
+    def nats(self, held: Sequence[Asked]) -> tuple[float, int]:
+        """What it pays for other examples, and for how many cells.
 
         A vector costs what a Gaussian of unit variance around the training mean says.
-
-        Raises:
-            BadInput: a stream that had nothing to predict in training.
         """
         total, count = 0.0, 0
-        for table in tables:
-            for row, stream, tokens in _asked(table, self.marks):
-                if (row, stream) not in self.logp:
-                    raise BadInput(f"nothing of {stream or 'the marks'!r} in row {row!r} was predicted in training")
-                total -= float(self.logp[row, stream][tokens].sum())
+        for asked in held:
+            for place, tokens in asked.tokens.items():
+                total -= float(self.logp(place)[tokens].sum())
                 count += len(tokens)
-        for name, parts in (vectors or {}).items():
-            off = np.concatenate([*parts]) - self.means[name]
-            total += 0.5 * float((off**2).sum()) + 0.5 * float(np.log(2 * np.pi)) * off.size
+            for name, vectors in asked.vectors.items():
+                off = vectors - self.means[name]
+                total += 0.5 * float((off**2).sum()) + 0.5 * float(np.log(2 * np.pi)) * off.size
         return total, count
-
-
-def _asked(table: Cells, marks: bool) -> list[tuple[str, str, np.ndarray]]:
-    """(row, stream, tokens) of the cells in the loss; of the items alone without `marks`."""
-    found = []
-    for k, row in enumerate(table.rows):
-        for index in np.unique(table.stream[k][table.loss[k]]):
-            here = table.loss[k] & (table.stream[k] == index) & (marks | (table.kind[k] == "item"))
-            plain = here & (table.kind[k] != "switch")
-            name = table.streams[index] if index >= 0 else MARKS
-            found += [(row, stream, table.token[k][at]) for stream, at in ((name, plain), (MARKS, here & ~plain))]
-    return [(row, stream, tokens) for row, stream, tokens in found if len(tokens)]
-
-
-def _may(vocab: Vocab, stream: str) -> np.ndarray:
-    """float64[V]: 1 for the symbols that such a cell may hold."""
-    may = np.zeros(vocab.size)
-    for name, (first, past) in vocab.ranges.items():
-        if name == stream or name[0] in "@]" or name == "end":
-            may[first:past] = 1
-    return may

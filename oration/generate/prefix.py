@@ -59,10 +59,12 @@ class Group:
                 yield members[at], self.families[own[at]].shared + 1, after[line, : ends[at].steps]
 
 
-def groups(grids: Sequence[Grid], batch: int, context: int | None) -> list[Group]:
+def groups(grids: Sequence[Grid], batch: int, context: int | None, most: int | None = None) -> list[Group]:
     """Grids -> groups of about `batch` of them and of similar lengths. Grids without steps are left out.
 
-    `context`: the longest beginning and the longest ending of a group fit it together; 0: nothing is shared.
+    Args:
+        context: the longest beginning and the longest ending of a group fit it together; 0: nothing is shared.
+        most: steps of a group, unless one family has more.
     """
     alone, together = [], []
     for family in families(grids) if context != 0 else [Family((i,), 0) for i in range(len(grids))]:
@@ -77,7 +79,9 @@ def groups(grids: Sequence[Grid], batch: int, context: int | None) -> list[Group
         for family in kind:
             more = [*chosen, family]
             long = max(f.shared for f in more) + max(grids[i].steps - f.shared for f in more for i in f.members)
-            if chosen and (sum(len(f.members) for f in more) > batch or (context and long > context)):
+            steps = sum(f.shared + sum(grids[i].steps - f.shared for i in f.members) for f in more)
+            full = sum(len(f.members) for f in more) > batch or (most is not None and steps > most)
+            if chosen and (full or (context and long > context)):
                 made.append(Group(grids, chosen))
                 more = [family]
             chosen = more

@@ -101,14 +101,16 @@ class Int8Linear(nn.Module):
             self.plain = (weight / self.scale[:, None]).round().to(torch.int8)
 
     def _pack(self, weight: Tensor) -> None:
-        """For few rows. The kernel has one scale for all of them, from the least and the greatest number it sees: so
-        rows are brought to the same range, and -1 and 1 stand among four inputs more, which count for nothing."""
+        """For few rows. The kernel has one scale for all of them, from the least and the greatest number it sees.
+
+        So rows are brought to -1 .. 1, and that range's ends stand among four inputs more, which count for nothing.
+        """
         zeros = torch.zeros(self.size, dtype=torch.long)
         with warnings.catch_warnings():  # torch plans to give this name to another library
             warnings.simplefilter("ignore")
             wide = torch.quantize_per_channel(F.pad(weight, (0, 4)), self.scale.double(), zeros, 0, torch.qint8)
         self.few = torch.ops.quantized.linear_prepack(wide, None)
-        self.edge = torch.tensor([[1.0, -1.0, 0.0, 0.0]])
+        self.edge = torch.tensor([[1.0, -128 / 127, 0.0, 0.0]])
         # Without VNNI a sum of two products may not fit 16 bits, unless inputs have 7 bits.
         self.narrow = not torch.cpu._is_vnni_supported()
         operation: Any = torch.ops.quantized.linear_dynamic
@@ -121,11 +123,10 @@ class Int8Linear(nn.Module):
             return y if self.bias is None else y + self.bias
         rows = x if x.dim() == 2 else x.reshape(-1, x.shape[-1])
         most = rows.abs().amax(-1, keepdim=True).clamp_(min=1e-12)
-        rows = rows / most
         if len(rows) < MANY or self.narrow:
-            y = self.multiply(torch.cat((rows, self.edge.expand(len(rows), 4)), -1), self.few, self.narrow)
+            y = self.multiply(torch.cat((rows / most, self.edge.expand(len(rows), 4)), -1), self.few, self.narrow)
         else:
-            y = self._of_many(rows)
+            y = self._of_many(rows * (127 / most))
         y = y.mul_(most)
         if x.dim() != 2:
             y = y.view(*x.shape[:-1], self.size)
@@ -136,8 +137,8 @@ class Int8Linear(nn.Module):
         if self.many is None:
             weight = torch.ops.quantized.linear_unpack(self.few)[0].int_repr()[:, :-4].contiguous()
             self.many = torch.ops.onednn.qlinear_prepack(weight, list(rows.shape))
-        whole = rows.mul_(127.5).add_(127).round_().to(torch.uint8)  # as the other kernel rounds -1 to 1
+        whole = rows.add_(128).round_().to(torch.uint8)
         zeros = torch.zeros(self.size, dtype=torch.int32)
         return torch.ops.onednn.qlinear_pointwise(
-            whole, 2 / 255, 127, self.many, self.scale, zeros, None, 1.0, 0, torch.float32, "none", [], ""
+            whole, 1 / 127, 128, self.many, self.scale, zeros, None, 1.0, 0, torch.float32, "none", [], ""
         )

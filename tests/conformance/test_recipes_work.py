@@ -19,6 +19,7 @@ from oration.recipe import find, names
 from oration.works import check
 
 RATE = 16_000
+WORDS = ("ah", "see") * 5
 
 
 def babble(seed: int, seconds: float) -> Waveform:
@@ -46,9 +47,9 @@ def corpus(tmp_path_factory):
                 wave.seconds,
                 split,
                 "kathleen",
-                "ah see ah see",
+                " ".join(WORDS),
                 phones=spans,
-                words=tuple((0.2 + 0.2 * i, 0.4 + 0.2 * i, w) for i, w in enumerate(("ah", "see", "ah", "see"))),
+                words=tuple((0.1 + 0.1 * i, 0.2 + 0.1 * i, word) for i, word in enumerate(WORDS)),
                 corpus="kathleen",
                 licence="CC0",
             )
