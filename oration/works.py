@@ -21,7 +21,7 @@ from oration.layouts import delay, rate
 from oration.layouts.block import is_stream
 from oration.lms import LM, CtcModel
 from oration.model import SpeechLM
-from oration.objectives import CtcLoss, Masked, NextLevel
+from oration.objectives import Masked, NextLevel
 from oration.recipe import Recipe
 from oration.reply import Reply, chain, reads
 from oration.sizes import invented, parts_of
@@ -36,14 +36,11 @@ TOLERANCE = 0.05
 LONGEST = 2.5
 """Seconds of a piece of a clip: the finest systems make hundreds of steps of each."""
 
-DENSE = 50.0
-"""Symbols a second from which on a language model gets all the updates there are."""
-
-SLOW = 25.0
-"""Steps a second below which it gets fewer: each update then shows it a clip in a few steps."""
+LOOKS = 12
+"""How often held-out pieces are measured in training; the weights of the best look are kept."""
 
 LONG = 150.0
-"""Steps a second from which on it gets fewer."""
+"""Steps a second from which on an update takes longer, and fewer are made."""
 
 HELD_OUT = 4
 """Of so many pieces, the last is held out."""
@@ -51,7 +48,7 @@ HELD_OUT = 4
 
 @dataclass(frozen=True)
 class Learned:
-    """What one language model paid for held-out speech, in nats a predicted symbol."""
+    """What one language model paid for held-out speech, in nats a predicted symbol, at its best look at it in training."""
 
     lm: str
     nats: float
@@ -136,40 +133,33 @@ def smallest(recipe: Recipe, updates: int) -> Recipe:
     for stage in tiny.training:
         if stage.part in lms:
             share = effort(lms[stage.part], stage, specs) / sum(other.part == stage.part for other in tiny.training)
+            budget = max(1, round(updates * share))
             stage = replace(
                 stage,
-                budget=Steps(max(1, round(updates * share))),
+                budget=Steps(budget),
                 optimizer=AdamW(lr=3e-3, decay=0.1),
                 schedule=Cosine(warmup=10),
                 precision="fp32",
-                save_every=max(1, updates),
-                dev_every=0,
+                save_every=budget,
+                dev_every=max(1, budget // LOOKS),
+                dev_batches=4,
+                keep="best",
             )
         stages.append(replace(stage, data=Mix()))
     return replace(tiny, training=tuple(stages))
 
 
 def effort(lm: LM, stage: Train, specs: Specs) -> float:
-    """How many updates a language model needs, compared with others.
-
-    What has few symbols a second is learned by heart before long. What is asked one level at a time needs more. What
-    has hundreds of steps a second shows sooner, and takes longer, than anything else. CTC says nothing but blanks at
-    first, so it needs some time before it can be heard.
-    """
-    if isinstance(stage.objective, CtcLoss):
-        return 1.3
+    """How many updates a language model gets, compared with others: more where levels take turns, fewer where long."""
     if not isinstance(stage.feed, Packed):
         return 1.0
     task = stage.feed.chosen(lm.tasks)[0]
-    if isinstance(stage.objective, Masked | NextLevel) and len(task.predict) > 1:
-        return 3.0
+    turns = 2.0 if isinstance(stage.objective, Masked | NextLevel) and len(task.predict) > 1 else 1.0
     try:
         pace = rate(task.layout, task.specs(specs), task.prepare(invented(dict(specs)), specs, generator(0)))
     except BadInput:  # nothing invented fits this task
-        return 1.0
-    if pace.tokens is None or pace.steps is None:
-        return 1.0
-    return min(1.0, max(0.5, pace.tokens / DENSE), max(0.5, pace.steps / SLOW), LONG / pace.steps)
+        return turns
+    return turns * min(1.0, LONG / (pace.steps or LONG))
 
 
 def pieces(clip: Clip, seconds: float) -> list[Clip]:
@@ -207,7 +197,7 @@ def voiced(clip: Clip, recipe: Recipe) -> Clip:
     return clip if known else replace(clip, speaker=table.names[len(clip.id) % len(table.names)])
 
 
-def check(recipe: Recipe, clips: Sequence[Clip], folder: Path, *, updates: int = 240, title: str = "") -> Works:
+def check(recipe: Recipe, clips: Sequence[Clip], folder: Path, *, updates: int = 480, title: str = "") -> Works:
     """Everything that "works" means, on clips in short pieces, some of them held out.
 
     Args:

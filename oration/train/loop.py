@@ -84,6 +84,7 @@ class Loop:
                     held_out = self.measure()
                     log.write(self.step - 1, {f"dev/{name}": value for name, value in held_out.items()})
                     bar.note({f"dev {name}": value for name, value in held_out.items()})
+                    self._keep(held_out["loss"])
                 if self._due(self.stage.save_every):
                     self.save()
             coming.cancel()
@@ -91,7 +92,23 @@ class Loop:
         if self._stop.is_set():
             self.save()
             raise KeyboardInterrupt(f"stopped and saved at step {self.step} of {steps}; the same command resumes there")
+        if self._best() is not None:
+            load_part(self.part, self.folder / "best.safetensors")
         self.part.eval()
+
+    def _best(self) -> float | None:
+        """The lowest held-out loss so far, where the weights that had it are kept; None: the last ones are."""
+        path = self.folder / "best.json"
+        if self.stage.keep != "best" or not path.is_file():
+            return None
+        found = read_json(path)  # of a step that a killed run had reached, and this one has not yet: it will again
+        return float(found["loss"]) if found["step"] <= self.step else None
+
+    def _keep(self, loss: float) -> None:
+        best = self._best()
+        if self.stage.keep == "best" and (best is None or loss < best):
+            save_tensors(self.folder / "best.safetensors", self.part.state_dict())
+            replace_file(self.folder / "best.json", json.dumps({"step": self.step, "loss": loss}))
 
     def _due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.stage.budget.steps

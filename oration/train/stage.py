@@ -31,6 +31,8 @@ class Train:
     dev_every: int = 250
     """Updates between measurements on held-out clips; 0 for none."""
     dev_batches: int = 8
+    keep: Literal["last", "best"] = "last"
+    """`best`: of the weights at each measurement those with the lowest held-out loss, so that a run may go on too long."""
 
     def tiny(self) -> Train:
         """Three updates on a little of any data."""

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,7 @@ def test_killed_and_resumed_equals_never_killed(tmp_path, precision):
 import os, signal, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import test_loop
+from dataclasses import replace
 from pathlib import Path
 def deadly(step):
     if step == 17:
@@ -164,6 +166,7 @@ def test_a_file_too_large_for_the_disk_leaves_no_part_of_itself(tmp_path):
     """A real limit of the operating system on file size stands in for a full disk."""
     code = f"""
 import resource, signal, torch
+from dataclasses import replace
 from pathlib import Path
 from oration.core import OrationError
 from oration.train.checkpoint import save_tensors
@@ -221,3 +224,31 @@ def test_schedules():
     assert InverseSqrt(warmup=4).scale(15, 0) == 0.5
     assert Constant(warmup=2).scale(0, 0) == 0.5
     assert Constant().scale(9, 0) == 1.0
+
+
+def test_the_best_weights_are_kept_where_asked(tmp_path):
+    """The held-out targets are those of the tenth update; whoever goes on leaves them behind."""
+
+    class Drift(nn.Module):
+        def groups(self, part):
+            return {"model": list(part.parameters())}
+
+        def losses(self, part, batch, progress):
+            yield "model", Loss((part(batch["x"]) - batch["y"]).square().mean())
+
+    def target(step):
+        return {"x": torch.ones(1, 1), "y": torch.full((1, 1), float(step))}
+
+    kept = {}
+    for keep in ("last", "best"):
+        torch.manual_seed(0)
+        part = nn.Linear(1, 1)
+        settings = stage(40, dev_every=5, dev_batches=1, keep=keep, schedule=Constant())
+        settings = replace(settings, optimizer=AdamW(lr=0.05))
+        loop = Loop(settings, part, Drift(), target, tmp_path / keep, dev=lambda number: target(1))
+        loop.run()
+        kept[keep] = float(loop.measure()["loss"])
+    measured = [json.loads(line) for line in (tmp_path / "best" / "metrics.jsonl").read_text().splitlines()]
+    best = min(line["dev/loss"] for line in measured if "dev/loss" in line)
+    assert kept["best"] == pytest.approx(best, abs=1e-4)
+    assert kept["best"] < 0.5 * kept["last"]
