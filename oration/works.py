@@ -48,7 +48,7 @@ HELD_OUT = 4
 
 @dataclass(frozen=True)
 class Learned:
-    """What one language model paid for held-out speech, in nats a predicted symbol, at its best look at it in training."""
+    """What one language model paid for held-out speech, in nats a predicted symbol, with its best weights."""
 
     lm: str
     nats: float

@@ -32,7 +32,7 @@ class Train:
     """Updates between measurements on held-out clips; 0 for none."""
     dev_batches: int = 8
     keep: Literal["last", "best"] = "last"
-    """`best`: of the weights at each measurement those with the lowest held-out loss, so that a run may go on too long."""
+    """`best`: those weights that had the lowest held-out loss when measured, so that a run may last too long."""
 
     def tiny(self) -> Train:
         """Three updates on a little of any data."""
