@@ -36,10 +36,10 @@ TOLERANCE = 0.05
 LONGEST = 2.5
 """Seconds of a piece of a clip: the finest systems make hundreds of steps of each."""
 
-LOOKS = 12
+LOOKS = 24
 """How often held-out pieces are measured in training; the weights of the best look are kept."""
 
-LONG = 150.0
+LONG = 300.0
 """Steps a second from which on an update takes longer, and fewer are made."""
 
 HELD_OUT = 4
@@ -197,7 +197,7 @@ def voiced(clip: Clip, recipe: Recipe) -> Clip:
     return clip if known else replace(clip, speaker=table.names[len(clip.id) % len(table.names)])
 
 
-def check(recipe: Recipe, clips: Sequence[Clip], folder: Path, *, updates: int = 480, title: str = "") -> Works:
+def check(recipe: Recipe, clips: Sequence[Clip], folder: Path, *, updates: int = 360, title: str = "") -> Works:
     """Everything that "works" means, on clips in short pieces, some of them held out.
 
     Args:
