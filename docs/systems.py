@@ -93,7 +93,10 @@ def paper(name: str) -> str:
     found = re.search(r"arXiv:(\d{4}\.\d{4,5})", text.strip().splitlines()[0]) or re.search(
         r"arXiv:(\d{4}\.\d{4,5})", text
     )
-    return f"[{found[1]}](https://arxiv.org/abs/{found[1]})" if found else "this repository"
+    if found:
+        return f"[{found[1]}](https://arxiv.org/abs/{found[1]})"
+    link = re.search(r"https://([\w./-]*\w)", text)
+    return f"[{link[1]}]({link[0]})" if link else "this repository"
 
 
 def model_of(lm: LM) -> str:
