@@ -100,7 +100,9 @@ def train(
 
 @app.command
 def reply(
-    recording: Annotated[Positional[Path | None], arg(metavar="RECORDING", help="The prompt; or none, with --text.")],
+    recording: Annotated[
+        Positional[Path | None], arg(metavar="RECORDING", help="The prompt; or none, with --text.")
+    ] = None,
     /,
     *,
     out: Annotated[Path | None, arg(metavar="FILE", help="Recording (or .txt) to write; text is always shown.")] = None,

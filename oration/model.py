@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from oration.core import BadInput, Example, Spec, Stream, Vocab, Waveform, dumps, from_record
+from oration.core.decoder import Decoder
 from oration.core.files import replace_file
 from oration.data.manifest import Clip
 from oration.data.material import Material, version_of, weights_of
@@ -27,7 +28,6 @@ from oration.synthesis import Synthesis
 from oration.tasks import Task
 from oration.text.phones import PHONES
 from oration.tokenizers.channels import Channels
-from oration.tokenizers.decoder import Decoder
 from oration.train.checkpoint import about, load_part, read_json, save_tensors
 from oration.train.feed import Packed
 from oration.train.stage import Train

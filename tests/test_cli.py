@@ -308,3 +308,15 @@ def test_samples_are_licensed_and_whole():
         assert abs(info(folder / row["path"]).seconds - row["duration_s"]) < 0.01
         assert row["id"] in said
         assert re.match(r"CC0|CC BY 4.0|public domain", row["licence"])
+
+
+def test_a_reply_in_sound_alone_needs_a_recording_to_write(capsys, tiny_model, hum, tmp_path):
+    recording = write(hum, tmp_path / "hum.wav")
+    said = refusal(capsys, "reply", recording, "--model", tiny_model)
+    assert "answers in sound alone; say where to write it with --out FILE" in said
+    said = refusal(capsys, "reply", recording, "--model", tiny_model, "--out", tmp_path / "a.txt")
+    assert "is text" in said
+    assert not (tmp_path / "a.txt").exists()
+    said = refusal(capsys, "reply", "--model", tiny_model, "--out", tmp_path / "a.wav", "--text", "hi")
+    assert "has no tokenizer of text" in said
+    assert "no prompt" in refusal(capsys, "reply", "--model", tiny_model, "--out", tmp_path / "a.wav")

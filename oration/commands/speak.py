@@ -51,6 +51,11 @@ def reply(
         raise BadInput("there is no prompt; name a recording, or say something with --text, or both")
     length = info(recording).seconds if recording is not None else 0.0
     lm = SpeechLM.load(model)
+    if not lm.readers():  # it knows no text, so it will answer in sound alone: say so before the work
+        if out is None:
+            raise BadInput(f"{lm.recipe.name!r} answers in sound alone; say where to write it with --out FILE")
+        if out.suffix.lower() == ".txt":
+            raise BadInput(f"--out {str(out)!r} is text, but {lm.recipe.name!r} answers in sound alone; name a .wav")
     prompt = read(recording, rate=lm.rate, start=max(0.0, length - PROMPT)) if recording is not None else None
     if length > PROMPT:
         print(f"{recording} lasts {length:.0f} s; its last {PROMPT:.0f} s are the prompt", file=sys.stderr)

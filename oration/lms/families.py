@@ -103,6 +103,8 @@ QWEN2_7B = _config(
 """Freeze-Omni, IntrinsicVoice, VITA-1.5."""
 QWEN2_5_0_5B = _config(_QWEN_2, {"max_position_embeddings": 32768})
 """Qwen Team 2024, arXiv:2412.15115; the sizes are Qwen2's. Slam."""
+QWEN2_5_0_5B_SLAM = _config(_QWEN_2, {"max_position_embeddings": 32768, "rope_theta": 10000.0})
+"""Maimon et al. 2025 (Slam), arXiv:2502.15814, slamkit's config/model/slam.yaml: the same with quicker positions."""
 QWEN2_5_1_5B = QWEN2_1_5B
 QWEN2_5_3B = _config(
     _QWEN_2,

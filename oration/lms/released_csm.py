@@ -13,8 +13,8 @@ from typing import Any
 
 from torch import Tensor
 
+from oration.core.released import Carry, Change, table
 from oration.lms.heads import key
-from oration.lms.released import Carry, Change, table
 
 IGNORED = ("codec_model.*", "depth_decoder.model.embed_tokens.weight")
 """Mimi; and the levels' table again, which the two models share."""

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from oration.core import BadInput, Vocab
+from oration.core.released import Carry, Change, joined, table
 from oration.lms.heads import key
-from oration.lms.released import Carry, Change, joined, table
 
 NO_TEXT = ("*.encoder_attn.*", "*.encoder_attn_layer_norm.*", "enc_to_dec_proj.*", "text_encoder.*", "audio_encoder.*")
 """What MusicGen has besides: attention to a text, the text's encoder, the codec."""

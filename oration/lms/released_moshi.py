@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from oration.core.released import Carry, Change, table, turned
 from oration.lms.heads import key
-from oration.lms.released import Carry, Change, table, turned
 
 IGNORED = ("audio_encoder.*",)
 """Mimi, in transformers' format; Kyutai's has it in a file of its own."""

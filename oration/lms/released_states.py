@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from oration.lms.released import Carry
+from oration.core.released import Carry
 
 
 def mamba2(prefix: str = "backbone.") -> list[Carry]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -68,8 +69,7 @@ class FromText:
         body: Any = model.body
         if not isinstance(body, TextBodyModel):
             raise BadInput(f"FromText needs a TextBody, but the body is {type(body).__name__}; change body or start")
-        text = self._load(self.folder or body.folder)
-        _check_same(body, text)
+        text = self._load(self.folder or body.folder, body.decoder.config)
         table, out = text.get_input_embeddings(), text.get_output_embeddings()
         symbols = torch.arange(table.num_embeddings, device=table.weight.device)
         probe = [self._reference(text, symbols)] if self._places(model) else []
@@ -82,11 +82,18 @@ class FromText:
         for ids, logits in probe:
             self._verify(model, ids, logits)
 
-    def _load(self, folder: str) -> Any:
+    def _load(self, folder: str, config: Any) -> Any:
+        """The folder's weights in the decoder that the recipe records, which may turn its positions otherwise."""
         auto = optional("transformers", "train", "a text language model's weights")
         try:
+            _check_sizes(auto.AutoConfig.from_pretrained(folder, local_files_only=True), config, folder)
             model = auto.AutoModelForCausalLM.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+                folder,
+                config=copy.deepcopy(config),
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                dtype=torch.float32,
             )
         except (OSError, ValueError) as wrong:
             raise BadInput(
@@ -159,22 +166,22 @@ class FromText:
             )
 
 
-SHAPING = (
-    "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size", "ffn_dim",
-    "hidden_act", "activation_function", "rms_norm_eps", "rope_theta", "rope_parameters", "sliding_window",
+SIZES = (
+    "model_type", "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
+    "intermediate_size", "ffn_dim", "word_embed_proj_dim", "hidden_act", "activation_function",
 )  # fmt: skip
-"""Fields of a config.json that change what a decoder makes of its weights."""
+"""Fields of a config.json that weights are bound to. Others (rotary base, window, epsilon) are a recipe's to choose."""
 
 
-def _check_same(body: Any, text: Any) -> None:
-    """Raises BadInput where the folder's decoder is another than the recipe records: it would load otherwise later."""
-    ours, theirs = body.decoder.config.to_dict(), text.base_model.config.to_dict()
-    differ = [name for name in SHAPING if ours.get(name) != theirs.get(name)]
-    if differ:
-        raise BadInput(
-            f"the text LM in {body.folder!r} has {differ[0]}={theirs.get(differ[0])!r}, but the recipe's body records "
-            f"{ours.get(differ[0])!r}; give TextBody that folder's own config (config=None reads it)"
-        )
+def _check_sizes(theirs: Any, ours: Any, folder: str) -> None:
+    """Raises BadInput where the folder's weights do not fit the decoder that the recipe records."""
+    for name in SIZES:
+        if getattr(theirs, name, None) != getattr(ours, name, None):
+            raise BadInput(
+                f"the text LM in {folder!r} has {name}={getattr(theirs, name, None)!r}, but the recipe's body records "
+                f"{getattr(ours, name, None)!r}; name another folder, or give TextBody that folder's config "
+                "(config=None reads it)"
+            )
 
 
 def first_symbol(config: Any) -> int | None:

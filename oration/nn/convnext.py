@@ -41,6 +41,11 @@ class _Taps(torch.autograd.Function):
         return grad_padded, grad_weight, None
 
 
+def taps(padded: Tensor, weight: Tensor, dilation: int) -> Tensor:
+    """A depthwise convolution of float[B, T, C] with float[K, C] -> float[B, T - (K - 1) * dilation, C]"""
+    return _Taps.apply(padded, weight, dilation)
+
+
 class DepthwiseConv(nn.Module):
     """One filter per channel, zero padded at both ends; it looks `right` steps ahead (None: half its span)."""
 
@@ -55,7 +60,7 @@ class DepthwiseConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """float[B, T, C] -> float[B, T, C]"""
         padded = F.pad(x, (0, 0, self.left, self.right))
-        return _Taps.apply(padded, self.weight.to(x.dtype), self.dilation) + self.bias.to(x.dtype)
+        return taps(padded, self.weight.to(x.dtype), self.dilation) + self.bias.to(x.dtype)
 
 
 class ConvNeXtBlock(nn.Module):

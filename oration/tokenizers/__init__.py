@@ -1,8 +1,8 @@
 """Recordings (or what is known of them) to streams, one file per family."""
 
+from oration.core.decoder import Decoder
 from oration.tokenizers.channels import Channels, ChannelsModel
 from oration.tokenizers.cpc import CpcEncoder
-from oration.tokenizers.decoder import Decoder
 from oration.tokenizers.f0 import F0
 from oration.tokenizers.features import LogMelFeatures, MfccFeatures
 from oration.tokenizers.grouped import Grouped

@@ -19,7 +19,7 @@ import numpy as np
 from torch import nn
 
 from oration.core import TICKS, BadInput, Example, Spec, Stream, Tokenizer, Waveform
-from oration.tokenizers.decoder import Decoder
+from oration.core.decoder import Decoder
 from oration.tokenizers.grouped import smallest
 from oration.tokenizers.mel_rvq import MelRvq
 

@@ -17,11 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from oration.audio.live import at_rest
 from oration.audio.mel import LogMel
 from oration.core import BadInput
 from oration.nn.causal import CausalConv, shallow
 from oration.nn.transformer import TransformerStack
-from oration.tokenizers.live import at_rest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,11 +19,11 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from oration.audio.live import LiveVectors, at_rest
 from oration.core import TICKS, BadInput, Example, Spec, Stream, Waveform
 from oration.nn.causal import CausalConv
 from oration.text.phones import PHONES
 from oration.tokenizers.encoder import CausalEncoder, CausalEncoderModel
-from oration.tokenizers.live import LiveVectors, at_rest
 from oration.tokenizers.phonetic import PhoneticEncoder
 
 SHIPPED = Path(__file__).parents[1] / "pocket" / "units.safetensors"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from oration.audio.live import AtRate, pieces
 from oration.audio.mel import LogMel
 from oration.core import Example, Spec, Stream, Waveform
-from oration.tokenizers.live import AtRate, pieces
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,12 +20,12 @@ import torch
 from torch import Tensor, nn
 
 from oration.audio.griffin_lim import griffin_lim
+from oration.audio.live import LiveVectors, at_rest
 from oration.audio.mel import LogMel
 from oration.core import BadInput, Example, Spec, Stream, Waveform
+from oration.core.decoder import Decoder
 from oration.nn.kmeans import residual
-from oration.tokenizers.decoder import Decoder
 from oration.tokenizers.grouped import GroupedModel, MelFrames
-from oration.tokenizers.live import LiveVectors, at_rest
 
 RATES = (16_000, 24_000, 44_100, 22_050, 48_000)
 """Hz that sound may be brought to; the first in which an item has a whole number of samples is taken."""

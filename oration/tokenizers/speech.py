@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
+from oration.audio.live import LiveVectors, at_rest
 from oration.core import BadInput, Example, Spec, Stream, Waveform
 from oration.tokenizers.features import LogMelFeatures, MfccFeatures
 from oration.tokenizers.grouped import Encoder, Grouped, GroupedModel, shape, smallest
-from oration.tokenizers.live import LiveVectors, at_rest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from oration.audio.live import Features, LiveVectors, at_rest
 from oration.core import BadInput, Example, Spec, Stream, Waveform
 from oration.nn.kmeans import squared_distances
 from oration.tokenizers.grouped import Encoder, smallest
-from oration.tokenizers.live import Features, LiveVectors, at_rest
 from oration.tokenizers.phonetic import PhoneticEncoder
 
 

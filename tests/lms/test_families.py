@@ -17,6 +17,7 @@ PARAMETERS = {  # as published with the weights (safetensors' own totals on the 
     "LLAMA_3_8B": 8_030_261_248,
     "LLAMA_3_1_8B": 8_030_261_248, "LLAMA_3_2_1B": 1_235_814_400, "LLAMA_3_2_3B": 3_212_749_824,
     "QWEN2_0_5B": 494_032_768, "QWEN2_1_5B": 1_543_714_304, "QWEN2_7B": 7_615_616_512, "QWEN2_5_0_5B": 494_032_768,
+    "QWEN2_5_0_5B_SLAM": 494_032_768,
     "QWEN2_5_1_5B": 1_543_714_304, "QWEN2_5_3B": 3_085_938_688, "QWEN2_5_7B": 7_615_616_512,
     "QWEN_1_8B": 1_836_828_672, "GLM_4_9B": 9_399_951_360, "MISTRAL_7B": 7_241_732_096,
     "HELIUM_7B": 6_840_000_000,  # no weights published: from the paper's table, 6.8 B with 32,000 symbols

@@ -19,6 +19,7 @@ from oration.lms import LM, Fresh, FromText, LanguageModel, Lora, Rows, TextBody
 from oration.lms.quick import quick
 from oration.objectives import CrossEntropy
 from oration.tasks import Task
+from oration.train.checkpoint import load_part, save_tensors
 
 SIZES = {"num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 128, "vocab_size": 48}
 LLAMA = {"hidden_size": 32, "intermediate_size": 40, "num_key_value_heads": 2, **SIZES}
@@ -296,14 +297,30 @@ def test_a_text_lm_without_positions_or_cache_is_refused():
         TextBody(path).build()
 
 
-def test_a_folder_that_differs_from_the_recorded_body_is_refused(tmp_path):
+def test_the_recorded_body_decides_how_the_weights_of_a_folder_are_used(tmp_path):
+    """A recipe may change the rotary base (Slam, SpiRit-LM): the model runs, and loads again, with the recipe's."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2}
-    LlamaForCausalLM(LlamaConfig(vocab_size=60, **sizes)).save_pretrained(tmp_path)
-    fields = json.loads((tmp_path / "config.json").read_text())
-    other = json.dumps({**fields, "rms_norm_eps": 1e-3})
-    task = Task(name="t", layout=Layout((Line("text"),)), predict=("text",))
-    lm = LM(name="lm", tasks=(task,), body=TextBody(str(tmp_path), config=other), start=FromText())
-    with pytest.raises(BadInput, match="has rms_norm_eps=1e-06, but the recipe's body records 0.001"):
-        lm.build({"text": Spec(60)})
+    folder, saved = tmp_path / "text", tmp_path / "lm.safetensors"
+    torch.manual_seed(0)
+    LlamaForCausalLM(LlamaConfig(vocab_size=60, **sizes)).save_pretrained(folder)
+    fields = json.loads((folder / "config.json").read_text())
+    fields["rope_parameters"] = {"rope_type": "default", "rope_theta": 100.0}
+    task, specs = Task(name="t", layout=Layout((Line("text"),)), predict=("text",)), {"text": Spec(60)}
+    lm = LM(name="lm", tasks=(task,), body=TextBody(str(folder), config=json.dumps(fields)), start=FromText())
+    model, plain = lm.build(specs).eval(), replace(lm, body=TextBody(str(folder))).build(specs).eval()
+    assert model.body.decoder.config.rope_parameters["rope_theta"] == 100.0
+    save_tensors(saved, model.state_dict())
+    again = lm.pinned().build(specs).eval()
+    load_part(again, saved)
+    grid = task.place([{"text": Stream(np.arange(40))}], specs, vocabs=model.vocabs)
+    batch = collate([grid], [model.vocabs["main"].offset("pad")])
+    with torch.no_grad():
+        ours, loaded, theirs = model(batch)["main"], again(batch)["main"], plain(batch)["main"]
+    torch.testing.assert_close(ours, loaded)
+    assert not torch.allclose(ours, theirs, atol=1e-4)
+    for name, value in (("num_hidden_layers", 2), ("hidden_act", "gelu")):
+        other = replace(lm, body=TextBody(str(folder), config=json.dumps({**fields, name: value})))
+        with pytest.raises(BadInput, match=f"has {name}=.*but the recipe's body records"):
+            other.build(specs)

@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import save_file
 
 from oration.core import Spec, Stream, collate
+from oration.core.released import load_released
 from oration.generate import Sampler, complete
 from oration.layouts import Layout, Line, Stack
 from oration.lms import LM, Depth, Layer, Rope, Transformer
-from oration.lms.released import load_released
 from oration.lms.released_csm import IGNORED, transformers
 from oration.tasks import Task
 

@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import save_file
 
 from oration.core import BadInput, Spec, Stream, collate
+from oration.core.released import carry, load_released
 from oration.generate import Sampler, complete
 from oration.layouts import Layout, Line, Stack
 from oration.lms import LM, Layer, Transformer
-from oration.lms.released import carry, load_released
 from oration.lms.released_gpt import MASKS, NO_TEXT, bark, musicgen
 from oration.tasks import Task
 

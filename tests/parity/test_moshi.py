@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import save_file
 
 from oration.core import BadInput, Spec, Stream, collate
+from oration.core.released import carry, load_released
 from oration.generate import Sampler, complete
 from oration.layouts import Layout, Stack
 from oration.lms import LM, Depth, Layer, Transformer
-from oration.lms.released import carry, load_released
 from oration.lms.released_moshi import IGNORED, kyutai, transformers
 from oration.tasks import Task
 

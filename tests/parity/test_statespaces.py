@@ -4,8 +4,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from oration.core.released import carry, load_released
 from oration.lms import Griffin, StateSpace
-from oration.lms.released import carry, load_released
 from oration.lms.released_states import mamba2, recurrent_gemma
 
 

@@ -1,0 +1,290 @@
+"""Convolutions over time, up and down, that run whole or in pieces. Layers only; knows no speech.
+
+Channels-last, float[B, T, C]. The weights have torch's shapes and, with `normed`, torch's weight norm, so that those of
+published models fit. Three ways to compute one convolution, chosen by shape, because each is slow for another: a matrix
+product over windows for the few frames of a live push, a sum of scaled copies for depthwise filters, and for the rest
+the library's kernel over channels-last memory.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from oration.nn.convnext import taps
+from oration.nn.pieces import Pieces, State
+
+Padding = Literal["zeros", "reflect", "replicate"]
+FEW = 96
+"""Output frames of a whole batch up to which windows are multiplied."""
+
+
+class Weighted(Pieces):
+    """A weight in torch's shape and a bias, the weight perhaps as direction and length (Salimans & Kingma 2016)."""
+
+    def __init__(self, shape: tuple[int, int, int], dim: int, fan: int, *, bias: bool, normed: bool) -> None:
+        super().__init__()
+        bound = fan**-0.5
+        self.weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(dim).uniform_(-bound, bound)) if bias else None
+        self.gain = nn.Parameter(self.weight.detach().norm(dim=(1, 2), keepdim=True)) if normed else None
+        self._ready: tuple[tuple[int, ...], Tensor] | None = None
+
+    def kernel(self) -> Tensor:
+        """The weight as it counts, in the order that computing wants; remembered where no gradient is asked for."""
+        if torch.is_grad_enabled() or self.weight.is_inference():
+            return self._arranged(self._effective())
+        parts = [self.weight] if self.gain is None else [self.weight, self.gain]
+        mark = tuple(number for p in parts for number in (p.data_ptr(), p._version))
+        if self._ready is None or self._ready[0] != mark or self._ready[1].device != self.weight.device:
+            self._ready = mark, self._arranged(self._effective()).contiguous()
+        return self._ready[1]
+
+    def _effective(self) -> Tensor:
+        if self.gain is None:
+            return self.weight
+        return self.weight * (self.gain / self.weight.norm(dim=(1, 2), keepdim=True))
+
+    def _arranged(self, weight: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class Conv(Weighted):
+    """A strided, dilated, grouped convolution over what is padded by `left` frames before and `right` after.
+
+    The default is causal: all padding before, so that ceil(T / stride) frames come out, each as soon as its stride is
+    there (`whole` pads the end for that; without it the last incomplete stride is dropped).
+    """
+
+    def __init__(
+        self,
+        width: int,
+        dim: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        left: int | None = None,
+        right: int = 0,
+        whole: bool = True,
+        padding: Padding = "zeros",
+        bias: bool = True,
+        normed: bool = False,
+    ) -> None:
+        """`left`: None is as many as a causal convolution of this stride needs."""
+        super().__init__((dim, width // groups, kernel), dim, width // groups * kernel, bias=bias, normed=normed)
+        self.size, self.stride, self.dilation, self.groups = kernel, stride, dilation, groups
+        self.span = (kernel - 1) * dilation + 1
+        self.left = self.span - stride if left is None else left
+        self.right, self.whole, self.padding = right, whole, padding
+        self.depthwise = groups == width == dim and stride == 1 and groups > 1
+        self.down = stride
+        # Mirrored frames before the first are those that follow it: nothing can be said until they are there.
+        self.aligned = self.left == self.span - stride and right == 0 and (padding != "reflect" or self.left == 0)
+
+    @classmethod
+    def same(
+        cls, width: int, dim: int, kernel: int, *, dilation: int = 1, groups: int = 1, normed: bool = False
+    ) -> Conv:
+        """As many frames ahead as back, zeros around: what torch calls `padding="same"`."""
+        span = (kernel - 1) * dilation
+        left, right = span // 2, span - span // 2
+        return cls(width, dim, kernel, dilation=dilation, groups=groups, normed=normed, left=left, right=right)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float[B, T, C] -> float[B, T', C']"""
+        return self._convolve(self._pad(x, self.left, self.right + self._extra(x.shape[1] + self.left)))
+
+    def start(self, batch: int, like: Tensor) -> State:
+        if self.padding == "zeros":
+            return (like.new_zeros(batch, self.left, self._width),)
+        if self.padding == "replicate":
+            fresh = torch.ones(batch, dtype=torch.bool, device=like.device)
+            return like.new_zeros(batch, self.left, self._width), fresh
+        return like.new_zeros(batch, 0, self._width), False, like.new_zeros(batch, 0, self._width)
+
+    def push(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        if self.padding == "zeros":
+            known, kept = self._consume(self._after(state[0], x))
+            return known, (kept,)
+        if not x.shape[1]:
+            return self._nothing(x), state
+        if self.padding == "replicate":
+            kept, fresh = state
+            first = torch.where(fresh[:, None, None], x[:, :1], kept[:, :1]) if self.left else kept
+            past = torch.where(fresh[:, None, None], first, kept) if self.left else kept
+            y, kept = self._consume(self._after(past, x))
+            return y, (kept, torch.zeros_like(fresh))
+        return self._push_mirrored(x, state)
+
+    def flush(self, state: State) -> Tensor | None:
+        if self.padding == "reflect" and not state[1]:
+            held = state[0]
+            return self(held) if held.shape[1] else None
+        known = state[0]
+        if self.padding == "replicate" and bool(state[1].any()):
+            return None
+        end = self.right + self._extra(known.shape[1])
+        if self.padding != "reflect":
+            known = self._pad(known, 0, end)
+        elif end:
+            known = torch.cat((known, self._pad(state[2], 0, end)[:, state[2].shape[1] :]), 1)
+        y = self._convolve(known)
+        return y if y.shape[1] else None
+
+    @property
+    def _width(self) -> int:
+        return self.weight.shape[1] * self.groups
+
+    def _nothing(self, x: Tensor) -> Tensor:
+        return x.new_zeros(x.shape[0], 0, self.weight.shape[0])
+
+    @staticmethod
+    def _after(kept: Tensor, x: Tensor) -> Tensor:
+        return torch.cat((kept, x), 1) if kept.shape[1] else x
+
+    def _push_mirrored(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Held until the padding before the start is known; the last frames are kept for the padding after the end."""
+        held, begun, tail = state
+        reach = self.right + (self.stride - 1 if self.whole else 0)
+        x = self._after(held, x)
+        if not begun and x.shape[1] <= max(self.left, reach):
+            return self._nothing(x), (x, False, tail)
+        fresh = x[:, held.shape[1] :] if begun else x
+        tail = torch.cat((tail, fresh), 1)[:, -(reach + 1) :]
+        y, kept = self._consume(x if begun else self._pad(x, self.left, 0))
+        return y, (kept, True, tail)
+
+    def _extra(self, known: int) -> int:
+        """How many frames the end lacks for the last stride to count."""
+        return -(known + self.right - self.span) % self.stride if self.whole else 0
+
+    def _pad(self, x: Tensor, left: int, right: int) -> Tensor:
+        if not left and not right:
+            return x
+        if self.padding == "zeros":
+            return F.pad(x, (0, 0, left, right))
+        x = x.transpose(1, 2)
+        # A recording shorter than its mirror image is first followed by silence, as EnCodec has it.
+        short = max(0, max(left, right) + 1 - x.shape[2]) if self.padding == "reflect" else 0
+        x = F.pad(F.pad(x, (0, short)), (left, right), mode=self.padding)
+        return x[:, :, : x.shape[2] - short].transpose(1, 2).contiguous()
+
+    def _consume(self, known: Tensor) -> tuple[Tensor, Tensor]:
+        """The outputs that are complete, and the frames still needed."""
+        frames = max(0, (known.shape[1] - self.span) // self.stride + 1)
+        return self._convolve(known), known[:, frames * self.stride :]
+
+    def _arranged(self, weight: Tensor) -> Tensor:
+        return weight[:, 0].T if self.depthwise else weight.permute(0, 2, 1)  # [K, C], else [out, K, in]
+
+    def _convolve(self, known: Tensor) -> Tensor:
+        """float[B, T, C], padded -> float[B, (T - span) // stride + 1, C']"""
+        frames = (known.shape[1] - self.span) // self.stride + 1
+        if frames <= 0:
+            return self._nothing(known)
+        kernel = self.kernel()
+        if self.depthwise:
+            y = taps(known, kernel.to(known.dtype), self.dilation)
+            return y if self.bias is None else y + self.bias.to(y.dtype)
+        if self.groups == 1 and known.shape[0] * frames <= FEW:
+            known = known.contiguous()
+            batch, stride, _ = known.stride()
+            shape = (known.shape[0], frames, self.size, known.shape[2])
+            windows = known.as_strided(shape, (batch, stride * self.stride, stride * self.dilation, 1))
+            return F.linear(windows.flatten(2), kernel.flatten(1), self.bias)
+        # A view of channels-last memory as an image of one row: nothing is moved.
+        image = known.transpose(1, 2)[:, :, None]
+        flat = kernel.permute(0, 2, 1)[:, :, None]
+        y = F.conv2d(image, flat, self.bias, (1, self.stride), 0, (1, self.dilation), self.groups)
+        return y[:, :, 0].transpose(1, 2)
+
+
+class Upsample(Weighted):
+    """A transposed convolution: `stride` frames for each, overlapping neighbours added, cut `left` and `right`.
+
+    One matrix product and one addition, which also for long inputs is faster than the library's kernel. The default is
+    causal: the overlap is cut at the end.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        dim: int,
+        kernel: int,
+        *,
+        stride: int,
+        groups: int = 1,
+        left: int = 0,
+        right: int | None = None,
+        bias: bool = True,
+        normed: bool = False,
+    ) -> None:
+        """`right`: None is what causes T * stride frames; less than nothing is not there to be cut."""
+        super().__init__((width, dim // groups, kernel), dim, width // groups * kernel, bias=bias, normed=normed)
+        self.size, self.stride, self.groups, self.dim = kernel, stride, groups, dim
+        self.overlap = kernel - stride
+        self.left = left
+        self.right = self.overlap - left if right is None else right
+        self.up = stride
+        self.aligned = left == 0 and self.right == self.overlap
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float[B, T, C] -> float[B, T * stride + overlap - left - right, C']"""
+        y = self._spread(x)
+        y = y[:, self.left : y.shape[1] - self.right]
+        return y if self.bias is None else y + self.bias.to(y.dtype)
+
+    def start(self, batch: int, like: Tensor) -> State:
+        tail = like.new_zeros(batch, self.overlap, self.dim)
+        return (tail,) if self.aligned else (tail, self.left, False)
+
+    def push(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        if not x.shape[1]:
+            return x.new_zeros(x.shape[0], 0, self.dim), state
+        y = self._spread(x)
+        if self.overlap:
+            y[:, : self.overlap] += state[0]
+        ready = x.shape[1] * self.stride
+        tail, y = y[:, ready:], y[:, :ready]
+        after: State = (tail.clone(),)
+        if not self.aligned:
+            skip = state[1]
+            y, after = y[:, skip:], (tail.clone(), max(0, skip - ready), True)
+        return (y if self.bias is None else y + self.bias.to(y.dtype)), after
+
+    def flush(self, state: State) -> Tensor | None:
+        if self.aligned or not state[2]:
+            return None
+        tail = state[0]
+        y = tail[:, state[1] : tail.shape[1] - self.right]
+        if not y.shape[1]:
+            return None
+        return y if self.bias is None else y + self.bias.to(y.dtype)
+
+    def _arranged(self, weight: Tensor) -> Tensor:
+        if self.groups == 1:
+            return weight.permute(2, 1, 0).flatten(0, 1)  # [K * out, in]
+        return weight[:, 0].T if self.groups == self.dim == len(weight) else weight
+
+    def _spread(self, x: Tensor) -> Tensor:
+        """float[B, T, C] -> float[B, T * stride + overlap, C'], without the bias"""
+        kernel, (batch, frames, _) = self.kernel(), x.shape
+        if self.groups == 1:
+            y = F.linear(x, kernel).unflatten(2, (self.size, self.dim))
+        elif kernel.ndim == 2:
+            y = x[:, :, None] * kernel.to(x.dtype)
+        else:
+            return F.conv_transpose1d(x.transpose(1, 2), kernel, None, self.stride, groups=self.groups).transpose(1, 2)
+        parts = -(-self.size // self.stride)
+        if self.size % self.stride:
+            y = F.pad(y, (0, 0, 0, parts * self.stride - self.size))
+        y = y.unflatten(2, (parts, self.stride))
+        total = y.new_zeros(batch, frames + parts - 1, self.stride, self.dim)
+        for part in range(parts):
+            total[:, part : part + frames] += y[:, :, part]
+        return total.flatten(1, 2)[:, : frames * self.stride + self.overlap]
