@@ -56,7 +56,7 @@ def test_a_codec_of_two_channels_is_fitted_inside(corpus, tmp_path):
     recipe = Recipe(
         name="call",
         tokenizers=(dialogue,),
-        vocoder=dialogue.decoder(),
+        vocoder=dialogue.vocoder(),
         training=(stage("codec.inner", KMeans(start=4, memory=20)),),
     )
     before = SpeechLM(recipe).part("codec").inner.centroids.clone()
@@ -77,7 +77,7 @@ def test_units_at_their_own_rate_beside_a_codec_at_another(corpus, tmp_path):
     codec = MelRvq(levels=1, size=8, bands=20, rate=75.0)
     units = Units(encoder=MfccFeatures(bands=20, coefficients=5), clusters=8)
     kmeans = KMeans(start=4, memory=20)
-    both = Recipe(name="two", tokenizers=(units, codec), vocoder=codec.decoder(), training=(stage("units", kmeans),))
+    both = Recipe(name="two", tokenizers=(units, codec), vocoder=codec.vocoder(), training=(stage("units", kmeans),))
     alone = Recipe(name="one", tokenizers=(units,), training=(stage("units", kmeans),))
     first, second = fit(both, corpus, tmp_path / "both"), fit(alone, corpus, tmp_path / "alone")
     assert (first.rate, second.rate) == (24_000, 16_000)

@@ -57,7 +57,7 @@ recipe = Recipe(
     name="anygpt",
     tokenizers=(codec, TextPieces(size=32_000, file="llama-2-7b")),
     lms=(lm, acoustic),
-    vocoder=codec.decoder(),
+    vocoder=codec.vocoder(),
     training=(
         *codec_mel.training,
         first,

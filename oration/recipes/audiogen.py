@@ -17,7 +17,7 @@ recipe = replace(
     name="audiogen",
     tokenizers=(musicgen.tokenizers[0], codec),
     lms=(replace(lm, body=replace(lm.body, layers=48, dim=1536, heads=24, ffn=6144)),),
-    vocoder=codec.decoder(),
+    vocoder=codec.vocoder(),
     training=(
         *musicgen.training[:-1],
         replace(

@@ -52,7 +52,7 @@ recipe = replace(
         LM(name="fine", tasks=tasks[2:], body=body, context=8192),
     ),
     prosody=None,
-    vocoder=codec.decoder(),
+    vocoder=codec.vocoder(),
     training=(
         encoder,
         clusters,

@@ -17,4 +17,4 @@ fitting = Train(
     budget=Steps(400),
     precision="fp32",
 )
-recipe = Recipe(name="codec_mel", tokenizers=(codec,), vocoder=codec.decoder(), training=(fitting,))
+recipe = Recipe(name="codec_mel", tokenizers=(codec,), vocoder=codec.vocoder(), training=(fitting,))

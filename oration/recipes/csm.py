@@ -52,7 +52,7 @@ recipe = Recipe(
             context=2048,
         ),
     ),
-    vocoder=codec.decoder(),
+    vocoder=codec.vocoder(),
     training=(
         *codec_mel.training,
         Train(

@@ -49,7 +49,7 @@ recipe = replace(
             context=4096,
         ),
     ),
-    vocoder=codec.decoder(),
+    vocoder=codec.vocoder(),
     training=(
         *llama_omni2.training[:2],
         fitting,

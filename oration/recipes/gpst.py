@@ -39,7 +39,7 @@ recipe = replace(
         ),
     ),
     prosody=None,
-    vocoder=codec.decoder(),
+    vocoder=codec.vocoder(),
     training=(
         encoder,
         clusters,

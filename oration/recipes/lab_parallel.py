@@ -21,7 +21,7 @@ recipe = replace(
     codec_mel,
     name="lab_parallel",
     tokenizers=(codec,),
-    vocoder=codec.decoder(),
+    vocoder=codec.vocoder(),
     lms=(
         LM(name="lm", tasks=(talk,), body=Transformer(layers=6, dim=256, heads=4, ffn=704, dropout=0.1), context=4096),
     ),

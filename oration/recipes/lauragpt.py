@@ -54,7 +54,7 @@ recipe = Recipe(
     name="lauragpt",
     tokenizers=(Speech(encoder=CpcEncoder(), stack=3), codec, TextPieces(size=151_936, file="qwen-1.8b")),
     lms=(lm,),
-    vocoder=codec.decoder(),
+    vocoder=codec.vocoder(),
     training=(
         replace(units_cpc.training[0], part="speech.encoder"),
         scale,

@@ -76,7 +76,7 @@ recipe = Recipe(
             context=2048,
         ),
     ),
-    vocoder=codec.decoder(),
+    vocoder=codec.vocoder(),
     training=(
         replace(units_cpc.training[0], part="speech.encoder"),
         hearing,

@@ -38,7 +38,7 @@ recipe = replace(
     name="mini_omni2",
     tokenizers=(mini_omni.tokenizers[0], heard, both),
     lms=(replace(mini_omni.lms[0], tasks=(duplex,), start=FromText(streams=("text.frames",))),),
-    vocoder=both.decoder(),
+    vocoder=both.vocoder(),
     training=(
         replace(cpc, part="speech.inner.encoder"),
         replace(hearing, part="speech.inner"),

@@ -58,7 +58,7 @@ recipe = Recipe(
             context=None,
         ),
     ),
-    vocoder=Channels(of=codec).decoder(),
+    vocoder=Channels(of=codec).vocoder(),
     training=(
         replace(codec_mel.training[0], part="codec.inner"),
         training,

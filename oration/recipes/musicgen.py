@@ -54,7 +54,7 @@ recipe = Recipe(
     name="musicgen",
     tokenizers=(TextPieces(), codec),
     lms=(lm,),
-    vocoder=codec.decoder(),
+    vocoder=codec.vocoder(),
     training=(*codec_mel.training, training),
     instead={"codec": "EnCodec, 32 kHz, trained on music", "text": "T5, heard by cross-attention"},
 )

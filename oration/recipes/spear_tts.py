@@ -52,7 +52,7 @@ recipe = replace(
         LM(name="reading", tasks=(read,), body=Transformer(layers=24, dim=1024, heads=16, ffn=2816), context=2048),
         LM(name="speaking", tasks=(speak,), body=body, context=4096),
     ),
-    vocoder=codec.decoder(),
+    vocoder=codec.vocoder(),
     training=(
         encoder,
         clusters,

@@ -29,6 +29,6 @@ recipe = replace(
     name="speechx",
     tokenizers=(phonemes, both),
     lms=(replace(ar, tasks=(tts, noise_suppression)), nar),
-    vocoder=both.decoder(),
+    vocoder=both.vocoder(),
     training=(replace(vall_e.training[0], part="codec.inner"), *vall_e.training[1:]),
 )

@@ -48,7 +48,7 @@ recipe = Recipe(
     name="uniaudio",
     tokenizers=(Phonemes(), codec),
     lms=(lm,),
-    vocoder=codec.decoder(),
+    vocoder=codec.vocoder(),
     training=(*codec_mel.training, training),
     instead={"codec": "a codec of its own for speech, sounds, music and singing"},
 )

@@ -72,15 +72,15 @@ class Channels:
         both = {prefix + name: spec for prefix in self.prefixes for name, spec in self.of.specs().items()}
         return both | ({"floor": Spec(2)} if self.floor else {})
 
-    def decoder(self) -> Decoder:
+    def vocoder(self) -> Decoder:
         """For `Recipe.vocoder`: the agent's channel.
 
         Raises:
             BadInput: the tokenizer is no codec.
         """
-        if not hasattr(self.of, "decoder"):
+        if not hasattr(self.of, "vocoder"):
             raise BadInput(f"{type(self.of).__name__} is no codec, so it gives no sound; give the recipe a vocoder")
-        inner: Decoder = self.of.decoder()
+        inner: Decoder = self.of.vocoder()
         first = self.prefixes[0]
         return Decoder(of=first + inner.of, needs=tuple(first + name for name in inner.needs), rate=inner.rate)
 

@@ -95,7 +95,7 @@ class MelRvq:
 
     needs = ("wave",)
 
-    def decoder(self) -> Decoder:
+    def vocoder(self) -> Decoder:
         """For `Recipe.vocoder`."""
         return Decoder(of=self.streams[0], needs=self.streams, rate=self.sampling)
 

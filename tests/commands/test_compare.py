@@ -30,7 +30,7 @@ def runs(tmp_path_factory):
     shutil.copy(folder / "lab_parallel" / "codec.safetensors", folder / "lab_flat" / "codec.safetensors")
     recipe = find("lab_delay").tiny()
     codec = replace(recipe.tokenizers[0], size=9)
-    SpeechLM(replace(recipe, tokenizers=(codec,), vocoder=codec.decoder())).save(folder / "other")
+    SpeechLM(replace(recipe, tokenizers=(codec,), vocoder=codec.vocoder())).save(folder / "other")
     return folder
 
 

@@ -78,16 +78,16 @@ def test_what_is_heard_before_a_reply_is_the_users_alone():
 
 def test_the_agents_channel_is_what_is_decoded():
     config = Channels(of=MelRvq(levels=2, rate=12.5)).tiny()
-    decoder = config.decoder()
+    decoder = config.vocoder()
     assert (decoder.of, decoder.needs, decoder.rate) == ("codec.0", ("codec.0", "codec.1"), 16000)
     part = config.build()
     (example,) = part.encode([spoken((0.0, 0.4), (0.6, 1.0), seconds=1.0)])
     (sound,), (alone,) = part.decode([example]), part.inner.decode([{n: example[n] for n in decoder.needs}])
     assert np.array_equal(sound.samples, alone.samples)
-    named = Channels(of=MelRvq(levels=1), prefixes=("agent.", "user.")).decoder()
+    named = Channels(of=MelRvq(levels=1), prefixes=("agent.", "user.")).vocoder()
     assert (named.of, named.needs) == ("agent.codec.0", ("agent.codec.0",))
     with pytest.raises(BadInput, match="F0 is no codec"):
-        Channels(of=F0()).decoder()
+        Channels(of=F0()).vocoder()
 
 
 def test_tiny_keeps_the_parties_and_the_tokenizers_shape():

@@ -52,14 +52,14 @@ def test_every_rate_of_a_published_codec_is_exact(rate):
     (example,), spec = part.encode([wave]), config.specs()["codec.0"]
     assert len(example["codec.0"]) == len(example["codec.1"]) == spec.length(wave.seconds)
     (sound,) = part.decode([example])
-    assert sound.rate == config.decoder().rate == part.rate
+    assert sound.rate == config.vocoder().rate == part.rate
     assert len(sound) == len(example["codec.0"]) * config.mel.hop * config.stack
     assert 0 <= sound.seconds - wave.seconds < 1 / rate + 1e-3
 
 
 def test_the_decoder_names_the_streams():
     config = MelRvq(levels=2, prefix="user.", stream="mimi")
-    decoder = config.decoder()
+    decoder = config.vocoder()
     assert (decoder.of, decoder.needs, decoder.rate) == ("user.mimi.0", ("user.mimi.0", "user.mimi.1"), 24000)
 
 

@@ -1,0 +1,5 @@
+"""Neural codecs: tokenizer and vocoder in one. One file per family, the released configurations by name."""
+
+from oration.codecs.codec import Codec, CodecModel, Made
+
+__all__ = ["Codec", "CodecModel", "Made"]
