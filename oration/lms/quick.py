@@ -5,11 +5,13 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any, TypeVar, cast
 
+import torch
 from torch import nn
 
 from oration.lms.heads import RowsModel
 from oration.lms.text import merge
 from oration.nn.flat import FlatStack
+from oration.nn.graph import GraphStack
 from oration.nn.linear import Weights, freeze, frozen
 
 M = TypeVar("M", bound=nn.Module)
@@ -20,9 +22,14 @@ def quick(model: M, weights: Weights) -> M:
     shared = {id(weight): nn.Parameter(weight.detach(), requires_grad=False) for weight in model.parameters()}
     copy = cast(Any, deepcopy(model, cast(Any, shared)).eval())
     merge(copy.body)
-    freeze(copy.body, weights)
-    if FlatStack.fits(getattr(copy.body, "stack", copy.body)):
-        copy.body.stack = FlatStack(copy.body.stack)
+    stack = getattr(copy.body, "stack", copy.body)
+    if model.first.is_cuda and weights != "int8" and FlatStack.fits(stack):  # type: ignore[union-attr]
+        dtype = torch.bfloat16 if weights == "bf16" else torch.float32
+        copy.body.stack = GraphStack(stack.to(dtype), dtype)
+    else:
+        freeze(copy.body, weights)
+        if FlatStack.fits(stack):
+            copy.body.stack = FlatStack(stack)
     if isinstance(copy.head, RowsModel) and copy.head.tied:
         _untie(copy.head, weights)
     elif not hasattr(copy, "cell_nats"):  # models of whole grids have their own ways with the head's weights

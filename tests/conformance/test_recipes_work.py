@@ -8,54 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from oration.audio.io import write
-from oration.core import BadInput, Waveform, dumps
-from oration.data.manifest import Clip, read_manifest, write_manifest
+from oration.core import BadInput, dumps
+from oration.data.manifest import read_manifest
 from oration.demo import SAMPLES
 from oration.fit import fit
 from oration.lms import FromText, TextBody
 from oration.model import SpeechLM
 from oration.recipe import find, names
 from oration.works import check
-
-RATE = 16_000
-WORDS = ("ah", "see") * 5
-
-
-def babble(seed: int, seconds: float) -> Waveform:
-    """A voiced buzz through a moving resonance, with gaps: sound with pitch, structure and silence."""
-    rng, n = np.random.default_rng(seed), round(seconds * RATE)
-    t = np.arange(n) / RATE
-    buzz = sum(np.sin(2 * np.pi * k * (120 + 20 * seed) * t + rng.random()) / k for k in range(1, 12))
-    loud = (np.sin(2 * np.pi * 2.5 * t + seed) > -0.4) * (0.6 + 0.4 * np.sin(2 * np.pi * 4 * t))
-    return Waveform((0.05 * buzz * loud + 0.001 * rng.standard_normal(n)).astype(np.float32), RATE)
-
-
-@pytest.fixture(scope="session")
-def corpus(tmp_path_factory):
-    """Six clips with labels, four to train on."""
-    folder, clips = tmp_path_factory.mktemp("corpus"), []
-    for number in range(6):
-        wave = babble(number, 1.2 + 0.1 * number)
-        path = write(wave, folder / f"{number}.wav")
-        spans = tuple((i * 0.1, (i + 1) * 0.1, ("AA", "S", "SIL", "IY")[i % 4]) for i in range(int(wave.seconds * 10)))
-        split = "dev" if number > 3 else "train"
-        clips.append(
-            Clip(
-                str(number),
-                path,
-                wave.seconds,
-                split,
-                "kathleen",
-                " ".join(WORDS),
-                phones=spans,
-                words=tuple((0.1 + 0.1 * i, 0.2 + 0.1 * i, word) for i, word in enumerate(WORDS)),
-                corpus="kathleen",
-                licence="CC0",
-            )
-        )
-    write_manifest(clips, folder / "manifest.jsonl")
-    return folder
 
 
 @pytest.fixture
@@ -98,11 +58,11 @@ def test_a_recipe_learns_more_than_a_unigram(name, tmp_path, record_property):
 
 
 @pytest.mark.parametrize("name", ["pocket", "units_mfcc"])
-def test_the_same_seed_gives_the_same_reply_and_another_another(name, corpus, tmp_path):
+def test_the_same_seed_gives_the_same_reply_and_another_another(name, corpus, heard, tmp_path):
     model = fit(find(name).tiny(), corpus, tmp_path / "run")
     model.save(tmp_path / "saved")
     again = SpeechLM.load(tmp_path / "saved")
-    wave = babble(9, 1.0)
+    wave = heard
     units = model.encode([wave])[0]["units"].ids
     assert len(units) == 50
     assert np.array_equal(units, again.encode([wave])[0]["units"].ids)
@@ -119,12 +79,12 @@ def test_the_same_seed_gives_the_same_reply_and_another_another(name, corpus, tm
     assert not np.array_equal(first.new["units.runs"].ids, other.new["units.runs"].ids)
 
 
-def test_a_recipe_from_a_text_lm_needs_its_folder_only_to_begin(corpus, text_lm, tmp_path):
+def test_a_recipe_from_a_text_lm_needs_its_folder_only_to_begin(corpus, text_lm, heard, tmp_path):
     recipe = find("twist").tiny()
     lm = replace(recipe.lms[0], body=TextBody(text_lm), start=FromText(), context=512)
     model = fit(replace(recipe, lms=(lm,)), corpus, tmp_path / "run")
     shutil.rmtree(text_lm)
-    wave = babble(9, 1.0)
+    wave = heard
     again = SpeechLM.load(tmp_path / "run")
     assert model.score([wave])[0].total.nats == pytest.approx(again.score([wave])[0].total.nats, rel=1e-6)
 
