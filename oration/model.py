@@ -182,7 +182,8 @@ class SpeechLM:
 
     def save_part(self, name: str, folder: Path) -> None:
         """One part's weights, at the precision the recipe asks for."""
-        part, dtype = self.part(name), torch.float16 if self.recipe.weights == "float16" else None
+        kept = self.recipe.weights == "float32"  # as it is, float64 included
+        part, dtype = self.part(name), None if kept else getattr(torch, self.recipe.weights)
         header = None
         if isinstance(part, LanguageModel):
             vocabs = {row: vocab.blocks for row, vocab in part.vocabs.items()}

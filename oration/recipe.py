@@ -34,7 +34,7 @@ class Recipe:
     pitch: Mapping[str, float] = field(default_factory=dict)
     """Median F0 of a voice in Hz: what the pitch of other speakers is moved to when that voice speaks for them."""
     training: tuple[Train, ...] = ()
-    weights: Literal["float32", "float16"] = "float32"
+    weights: Literal["float32", "float16", "int8"] = "float32"
     """How finished parts are stored; training itself always keeps float32."""
     published: Mapping[str, float] = field(default_factory=dict)
     """Language model -> how many parameters its paper gives it. `oration show` compares."""

@@ -18,18 +18,26 @@ from oration.core import BadInput, OrationError
 from oration.core.files import aside
 
 
+SCALE = "#scale"
+"""Behind the name of a tensor in 8 bits: the scale of its rows."""
+
+
 def save_tensors(
     path: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype | None = None, about: Mapping[str, str] | None = None
 ) -> None:
     """Tensors -> one safetensors file. `dtype` converts the floating-point ones (float16 halves a shipped model).
 
     Args:
+        dtype: with int8, rows of 32 numbers or more get 8 bits a number and a scale a row; the rest is float16.
         about: strings that travel in the file's header.
     """
-    own = {
-        name: (t.to(dtype) if dtype and t.is_floating_point() else t).detach().cpu().clone().contiguous()
-        for name, t in tensors.items()
-    }
+    own: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        t = tensor.detach().cpu()
+        if dtype == torch.int8 and t.is_floating_point():
+            own |= _rounded(name, t)
+        else:
+            own[name] = (t.to(dtype) if dtype and t.is_floating_point() else t).clone().contiguous()
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with aside(path) as temporary:
@@ -41,8 +49,17 @@ def save_tensors(
         ) from failed
 
 
+def _rounded(name: str, tensor: Tensor) -> dict[str, Tensor]:
+    """A tensor in 8 bits with the scale of each row beside it, where rows are long enough for that to be smaller."""
+    if tensor.ndim < 2 or tensor[0].numel() < 32:
+        return {name: tensor.half().contiguous()}
+    rows = tensor.float()
+    scale = rows.abs().amax(tuple(range(1, tensor.ndim)), keepdim=True).clamp_min(1e-12) / 127
+    return {name: (rows / scale).round().to(torch.int8).contiguous(), name + SCALE: scale}
+
+
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file.
+    """The tensors of a safetensors file, those in 8 bits multiplied out.
 
     Raises:
         BadInput: the file is missing, truncated or not safetensors.
@@ -50,12 +67,14 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise BadInput(f"there is no weight file {path}; train that part, or check the folder's name")
     try:
-        return load_file(path)
+        found = load_file(path)
     except (SafetensorError, OSError) as damaged:
         raise BadInput(
             f"{path} ({path.stat().st_size} bytes) cannot be read as safetensors ({damaged}); "
             "the file is truncated or damaged, so copy it again or resume from an older checkpoint"
         ) from damaged
+    scales = {name.removesuffix(SCALE): found.pop(name) for name in list(found) if name.endswith(SCALE)}
+    return found | {name: found[name].float() * scale for name, scale in scales.items()}
 
 
 def about(path: Path) -> dict[str, str]:

@@ -252,3 +252,22 @@ def test_the_best_weights_are_kept_where_asked(tmp_path):
     best = min(line["dev/loss"] for line in measured if "dev/loss" in line)
     assert kept["best"] == pytest.approx(best, abs=1e-4)
     assert kept["best"] < 0.5 * kept["last"]
+
+
+def test_weights_in_eight_bits_are_a_quarter_as_large_and_nearly_the_same(tmp_path):
+    torch.manual_seed(0)
+    part = nn.ModuleDict({"wide": nn.Linear(256, 512), "narrow": nn.Linear(8, 4), "conv": nn.Conv1d(16, 32, 5)})
+    part.register_buffer("count", torch.arange(3))
+    with torch.no_grad():
+        part["wide"].weight[7] = 0  # a row of nothing has no scale of its own
+        part["wide"].weight[8] *= 100
+    save_tensors(tmp_path / "full.safetensors", part.state_dict())
+    save_tensors(tmp_path / "small.safetensors", part.state_dict(), torch.int8)
+    sizes = [(tmp_path / f"{name}.safetensors").stat().st_size for name in ("small", "full")]
+    assert sizes[0] < 0.28 * sizes[1]
+    other = nn.ModuleDict({"wide": nn.Linear(256, 512), "narrow": nn.Linear(8, 4), "conv": nn.Conv1d(16, 32, 5)})
+    other.register_buffer("count", torch.zeros(3, dtype=torch.long))
+    load_part(other, tmp_path / "small.safetensors")
+    for (name, found), wanted in zip(other.state_dict().items(), part.state_dict().values(), strict=True):
+        rows = wanted.float().abs().amax(tuple(range(1, wanted.ndim)), keepdim=True) if wanted.ndim > 1 else wanted
+        assert (found - wanted).abs().le(rows.abs() / 200 + 1e-9).all(), name
