@@ -91,11 +91,14 @@ def train(
     part: Annotated[str | None, arg(metavar="NAME", help="Only this part, such as units.encoder or vocoder.")] = None,
     device: Annotated[Device, arg(help="Where to compute.")] = "auto",
     settings: Settings = (),
+    parts_of: Annotated[
+        Path | None, arg(metavar="DIR", help="Model to take parts from that are the same and need no training.")
+    ] = None,
 ) -> None:
     """Train a recipe, or go on where its training stopped."""
     from oration.commands.train import run
 
-    run(recipe, data, out, part, device, settings)
+    run(recipe, data, out, part, device, settings, parts_of)
 
 
 @app.command

@@ -25,16 +25,25 @@ from oration.train.progress import Progress
 from oration.train.stage import Train
 
 
-def fit(recipe: Recipe, data: Path, out: Path, *, part: str | None = None, device: str = "cpu") -> SpeechLM:
+def fit(
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    *,
+    part: str | None = None,
+    device: str = "cpu",
+    parts_of: Path | None = None,
+) -> SpeechLM:
     """Train every stage that `out` does not hold yet. Run it again after an interruption: it resumes.
 
     Args:
         data: folder with manifest.jsonl, as `oration prepare` writes it.
         out: model folder; gets recipe.json, one safetensors file per part, and training/ with logs and checkpoints.
         part: only the stages of this part (`units.encoder` or `units` or `vocoder` ...).
+        parts_of: a model folder; parts that are the same there and that no stage trains are taken from it.
 
     Raises:
-        BadInput: `out` holds another recipe, or the data lacks what a stage needs.
+        BadInput: `out` holds another recipe, the data lacks what a stage needs, or `parts_of` has nothing to give.
     """
     clips = read_manifest(data)
     left = [
@@ -44,6 +53,8 @@ def fit(recipe: Recipe, data: Path, out: Path, *, part: str | None = None, devic
     ]
     dry_run(replace(recipe, training=tuple(left)), clips)
     _claim(recipe, out)
+    if parts_of is not None:
+        _take(recipe, parts_of, out)
     _keep_ready(recipe, out)
     for number, stage in enumerate(recipe.training):
         done = _done(out, number, stage)
@@ -59,6 +70,22 @@ def fit(recipe: Recipe, data: Path, out: Path, *, part: str | None = None, devic
 def _done(out: Path, number: int, stage: Train) -> Path:
     """The file that says a stage is over."""
     return out / "training" / f"{number}-{stage.part}" / "done.json"
+
+
+def _take(recipe: Recipe, source: Path, out: Path) -> None:
+    """Copy the weights of parts that are alike in both and that no stage trains."""
+    theirs, trained = SpeechLM.recipe_of(source).parts(), {stage.part.partition(".")[0] for stage in recipe.training}
+    wanted = {name: config for name, config in recipe.parts().items() if hasattr(config, "build")}
+    alike = [name for name, config in wanted.items() if name not in trained and theirs.get(name) == config]
+    files = [f"{name}.safetensors" for name in alike if (source / f"{name}.safetensors").is_file()]
+    if not files:
+        raise BadInput(
+            f"{source} has no part for {recipe.name!r}: it has {', '.join(theirs)}, and wanted as they are here "
+            f"are {', '.join(name for name in wanted if name not in trained) or 'none'}; name another model folder"
+        )
+    for file in files:
+        if not (out / file).is_file():
+            replace_file(out / file, (source / file).read_bytes())
 
 
 def _keep_ready(recipe: Recipe, out: Path) -> None:

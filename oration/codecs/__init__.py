@@ -1,5 +1,6 @@
 """Neural codecs: tokenizer and vocoder in one. One file per family, the released configurations by name."""
 
 from oration.codecs.codec import Codec, CodecModel, Made
+from oration.codecs.spectral import SpectralDecoder, SpectralEncoder
 
-__all__ = ["Codec", "CodecModel", "Made"]
+__all__ = ["Codec", "CodecModel", "Made", "SpectralDecoder", "SpectralEncoder"]

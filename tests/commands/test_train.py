@@ -95,3 +95,26 @@ def test_ctrl_c_saves_and_says_how_to_go_on(data, tmp_path):
     assert last.startswith("oration: stopped and saved at step ")
     step = int(last.split("step ")[1].split()[0])
     assert (out / "training" / "0-units" / f"step-{step:08d}").is_dir()
+
+
+def test_parts_are_taken_from_another_model(data, tmp_path, capsys):
+    first, second = recipe_file(tmp_path, 2), tmp_path / "second.py"
+    assert call("train", first, "--data", data, "--out", tmp_path / "first") == 0
+    second.write_text(
+        '"""A codec beside the units of another model. This repository\'s own."""\n'
+        "from dataclasses import replace\n"
+        "from oration.recipes.codec_mel import recipe as codec\n"
+        "from oration.recipes.units_mfcc import recipe as units\n"
+        "both = codec.tiny()\n"
+        "recipe = replace(both, tokenizers=(*both.tokenizers, units.tiny().tokenizers[0]))\n",
+        encoding="utf-8",
+    )
+    out = ("--data", data, "--out", tmp_path / "out")
+    capsys.readouterr()
+    assert call("train", second, *out, "--parts-of", tmp_path / "first", "--set", "tokenizers.1.clusters=5")
+    assert "has no part for 'codec_mel-tiny'" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "units.safetensors").exists()
+    other = ("--data", data, "--out", tmp_path / "other")
+    assert call("train", second, *other, "--parts-of", tmp_path / "first") == 0
+    taken = (tmp_path / "other" / "units.safetensors").read_bytes()
+    assert taken == (tmp_path / "first" / "units.safetensors").read_bytes()
