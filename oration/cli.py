@@ -23,7 +23,7 @@ Mistakes are told in one sentence; with --debug anywhere on the line, the whole 
 
 app = tyro.extras.SubcommandApp()
 score = tyro.extras.SubcommandApp()
-score.__doc__ = "Measure a model: likelihoods, units, resynthesis, language model, aligners."
+score.__doc__ = "Measure a model: likelihoods, units, resynthesis, codecs, language model, aligners."
 
 Device = Literal["auto", "cpu", "cuda"]
 Aligner = Literal["pocketsphinx", "ctc"]
@@ -132,14 +132,15 @@ def encode(
     recording: Recording,
     /,
     *,
-    out: Annotated[Path, arg(metavar="FILE", help="Streams as .json or .npz.")],
+    out: Annotated[Path, arg(metavar="FILE", aliases=("-o",), help="Streams as .orat (small), .json or .npz.")],
     model: Model = None,
+    entropy: Annotated[bool, arg(help="Pack symbols bit by bit, also where entropy coding is shorter.")] = True,
     overwrite: Overwrite = False,
 ) -> None:
     """Turn a recording into streams: units, pitch, voice."""
     from oration.commands.speak import encode as run
 
-    run(recording, out, model, overwrite)
+    run(recording, out, model, entropy, overwrite)
 
 
 @app.command
@@ -147,7 +148,7 @@ def decode(
     streams: Annotated[Positional[Path], arg(metavar="STREAMS", help="A file that `oration encode` wrote.")],
     /,
     *,
-    out: Annotated[Path, arg(metavar="FILE", help="Recording to write: .wav, .flac, .ogg or .opus.")],
+    out: Annotated[Path, arg(metavar="FILE", aliases=("-o",), help="Recording to write: .wav, .flac, .ogg or .opus.")],
     model: Model = None,
     voice: Voice = None,
     overwrite: Overwrite = False,
@@ -256,12 +257,39 @@ def alignment(
     run(data, aligners or ("pocketsphinx", "ctc"), split, clips, mend, out)
 
 
+@score.command
+def codec(
+    data: Annotated[
+        Positional[tuple[Path, ...]], arg(metavar="DATA", help="Folders with manifest.jsonl, manifests or recordings.")
+    ],
+    /,
+    *,
+    models: Models = (),
+    levels: Annotated[tuple[int, ...], arg(metavar="N", help="How many levels to decode; by default 1, 2, 4 ...")] = (),
+    references: Annotated[
+        tuple[str, ...], arg(name="reference", metavar="CODEC", help="opus:KBITS, codec2:MODE, griffin-lim[:FRAMES].")
+    ] = ("opus:6", "opus:12", "opus:24", "codec2:3200", "codec2:1200", "griffin-lim"),
+    without: Annotated[tuple[str, ...], arg(metavar="MEASURE", help="Leave out wer, the slowest, or others.")] = (),
+    split: Split = "dev",
+    clips: Annotated[int, arg(aliases=("--limit",), help="Measure on this many, evenly spread; 0 is all.")] = 40,
+    mend: Annotated[bool, arg(help="Put back bytes that the recordings lost, as those of the TIMIT sample.")] = False,
+    workers: Annotated[int, arg(help="Processes that measure; each takes one core.")] = 1,
+    out: Out = Path("out/score-codec"),
+) -> None:
+    """Codecs beside Opus, codec2 and Griffin-Lim: what they keep of speech, and how many kbit/s they take."""
+    from oration.commands.score.codec import run
+
+    run(data, models, levels, references, without, split, clips, mend, workers, out)
+
+
 app.command(score, name="score")
 
 
 @app.command
 def show(
-    model: Annotated[Positional[str], arg(metavar="RECIPE", help="A recipe, a Python file or a model folder.")],
+    model: Annotated[
+        Positional[str], arg(metavar="RECIPE", help="A recipe, a Python file, a model folder, or an .orat file.")
+    ],
     recording: Annotated[
         Positional[Path | None], arg(metavar="RECORDING", help="Draw the grids that this becomes; or jfk.flac.")
     ] = None,
@@ -272,7 +300,13 @@ def show(
     task: Annotated[str | None, arg(metavar="NAME", help="Only this task.")] = None,
     settings: Settings = (),
 ) -> None:
-    """What a recipe is made of: streams, the grid of a second or a recording, delays, sizes."""
+    """What a recipe is made of: streams, the grid of a second or a recording, delays, sizes; or what is in a file."""
+    if model.lower().endswith(".orat"):
+        from oration.commands import contents
+
+        given = {"a recording": recording, "--out": out, "--text": text, "--task": task, "--set": settings}
+        contents.run(Path(model), given)
+        return
     from oration.commands.show import run
 
     run(model, recording, text, task, out, settings)

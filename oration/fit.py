@@ -16,6 +16,7 @@ from oration.core.files import replace_file
 from oration.data.manifest import Clip, read_manifest
 from oration.data.material import Material
 from oration.dry_run import dry_run
+from oration.evaluate.training import training_page
 from oration.lms import LM
 from oration.model import SpeechLM
 from oration.recipe import Recipe
@@ -136,6 +137,7 @@ def _run(model: SpeechLM, number: int, stage: Train, clips: list[Clip], cache: P
     torch.manual_seed(stage.seed)
     loop = Loop(stage, part, objective, feeds[0], folder, dev=feeds[1] if len(feeds) > 1 else None, device=device)
     loop.run()
+    training_page(folder / "metrics.jsonl", f"{model.recipe.name}: training of {stage.part}")
     model.save_part(stage.part.partition(".")[0], out)
 
 

@@ -29,6 +29,7 @@ FROZEN = {
     "score resynthesis": "--clips --model --out --split",
     "score lm": "--clips --model --out --split",
     "score compare": "--clips --model --out --split",
+    "score codec": ("--clips --limit --levels --mend --model --out --reference --split --without --workers"),
     "score alignment": "--aligner --split --clips --mend --out",
     "show": "--out --set --task --text",
     "check": "--all --data --out",

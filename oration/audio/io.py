@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ import soundfile
 
 from oration.audio.resample import Resampler
 from oration.core import BadInput, Waveform
-from oration.core.files import reason, replace_file
+from oration.core.files import aside, reason, replace_file
 
 FORMATS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS"), ".opus": ("OGG", "OPUS")}
 """Suffix -> format and encoding that `write` chooses."""
@@ -162,13 +162,9 @@ def write(wave: Waveform, path: Path | str, *, overwrite: bool = False) -> Path:
             write, or a place that is missing, closed to us or full.
     """
     path = Path(path)
-    if path.suffix.lower() not in FORMATS:
-        raise BadInput(f"{str(path)!r} ends in {path.suffix!r}, expected one of {', '.join(FORMATS)}; rename it")
-    container, subtype = FORMATS[path.suffix.lower()]
+    container, subtype = _format(path, wave.rate)
     if not len(wave):
-        raise BadInput(f"there are no samples to write to {str(path)!r}, expected at least one; check what made them")
-    if subtype == "OPUS" and wave.rate not in _OPUS_RATES:
-        raise BadInput(f"Opus holds {_OPUS_RATES} Hz, but the recording has {wave.rate}; resample it or write .flac")
+        raise _empty(path)
     content = io.BytesIO()
     try:
         # Opus and Vorbis through libsndfile need the whole of a long recording in small writes.
@@ -176,8 +172,51 @@ def write(wave: Waveform, path: Path | str, *, overwrite: bool = False) -> Path:
             for at in range(0, len(wave), 1 << 16):
                 file.write(_stored(wave.samples[at : at + (1 << 16)], subtype))
     except soundfile.LibsndfileError as failure:
-        raise BadInput(
-            f"a {container} file cannot hold this recording at {wave.rate} Hz ({_said(failure)}); "
-            "resample it or choose another suffix"
-        ) from failure
+        raise _unfit(container, wave.rate, failure) from failure
     return replace_file(path, content.getvalue(), overwrite=overwrite)
+
+
+def write_blocks(waves: Iterable[Waveform], path: Path | str, rate: int, *, overwrite: bool = False) -> int:
+    """Store pieces of one recording at `rate` Hz, end to end, as `write` does, in memory that does not grow.
+
+    Returns:
+        How many samples there were.
+
+    Raises:
+        BadInput: as for `write`.
+    """
+    path, total = Path(path), 0
+    container, subtype = _format(path, rate)
+    with aside(path, overwrite=overwrite) as temporary:
+        try:
+            with soundfile.SoundFile(str(temporary), "w", rate, 1, subtype, format=container) as file:
+                for wave in waves:
+                    for at in range(0, len(wave), 1 << 16):
+                        file.write(_stored(wave.samples[at : at + (1 << 16)], subtype))
+                    total += len(wave)
+        except soundfile.LibsndfileError as failure:
+            raise _unfit(container, rate, failure) from failure
+        if not total:
+            raise _empty(path)
+    return total
+
+
+def _format(path: Path, rate: int) -> tuple[str, str]:
+    """Format and encoding of a file to be written."""
+    if path.suffix.lower() not in FORMATS:
+        raise BadInput(f"{str(path)!r} ends in {path.suffix!r}, expected one of {', '.join(FORMATS)}; rename it")
+    container, subtype = FORMATS[path.suffix.lower()]
+    if subtype == "OPUS" and rate not in _OPUS_RATES:
+        raise BadInput(f"Opus holds {_OPUS_RATES} Hz, but the recording has {rate}; resample it or write .flac")
+    return container, subtype
+
+
+def _empty(path: Path) -> BadInput:
+    return BadInput(f"there are no samples to write to {str(path)!r}, expected at least one; check what made them")
+
+
+def _unfit(container: str, rate: int, failure: Exception) -> BadInput:
+    return BadInput(
+        f"a {container} file cannot hold this recording at {rate} Hz ({_said(failure)}); "
+        "resample it or choose another suffix"
+    )

@@ -47,6 +47,8 @@ class Codec:
     """How many of the quantizer's levels are streams, the coarsest first; None: all."""
     whole: bool = True
     """Silence is put behind the sound until all levels have whole items; False: the nets' own padding sees to it."""
+    window: int = 1
+    """Frames that a net takes together: `whole` also fills up to a multiple of them."""
     stream: str = "codec"
     prefix: str = ""
     """Before each name, such as `user.`"""
@@ -59,7 +61,11 @@ class Codec:
     def tiny(self) -> Codec:
         """The same structure and rates in small."""
         encoder, decoder = (tuple(net.tiny() for net in side) for side in (self.encoder, self.decoder))
-        return replace(self, encoder=encoder, quantizer=self.quantizer.tiny(), decoder=decoder, dim=encoder[-1].dim)
+        quantizer = self.quantizer.tiny()
+        levels = None if self.levels is None else min(self.levels, quantizer.levels)
+        return replace(
+            self, encoder=encoder, quantizer=quantizer, decoder=decoder, dim=encoder[-1].dim, levels=levels
+        )
 
     @property
     def hop(self) -> int:
@@ -68,8 +74,8 @@ class Codec:
 
     @property
     def block(self) -> int:
-        """Frames after which all levels have whole items."""
-        return math.lcm(*self.strides)
+        """Frames after which all levels have whole items, and the nets whole windows."""
+        return math.lcm(self.window, *self.strides)
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -142,6 +148,8 @@ class CodecModel(nn.Module):
         x = F.pad(wave, (0, -wave.shape[1] % (self.hop * self.numbers.block)))
         found = self.quantizer(self.encoder(x[..., None]))
         sound = self.decoder(found.vectors)[:, : wave.shape[1], 0]
+        # DAC's odd strides lose a few samples at the end.
+        sound = F.pad(sound, (0, wave.shape[1] - sound.shape[1]))
         return Made(sound, found.losses, found.codes, found.first)
 
     def encode(self, waves: Sequence[Waveform]) -> list[Example]:
@@ -254,7 +262,9 @@ class LiveEncoder:
         block = self.model.numbers.block
         ready = vectors.shape[1] if last and block == 1 else vectors.shape[1] // block * block
         self.vectors = vectors[:, ready:] if ready < vectors.shape[1] else None
-        return [self.model.example(self.model.quantizer.encode(vectors[:, :ready]))] if ready else []
+        if not ready:
+            return []
+        return [self.model.example(self.model.quantizer.encode(vectors[:, :ready], self.model.numbers.levels))]
 
 
 class LiveDecoder:

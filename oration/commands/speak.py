@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from oration.audio.io import FORMATS, blocks, info, read, write
-from oration.commands import streams_file
+from oration.audio.io import FORMATS, blocks, info, read, write, write_blocks
+from oration.commands import orat, streams_file
 from oration.core import BadInput
+from oration.core.container import Reader
 from oration.core.files import replace_file
 from oration.generate.sampler import Sampler
 from oration.model import SpeechLM
@@ -78,10 +79,16 @@ def reply(
     print(f"{out}: {answer.wave.seconds:.1f} s, of which {answer.continuation.seconds:.1f} s are new ({spent})")
 
 
-def encode(recording: Path, out: Path, model: Path | None, overwrite: bool) -> None:
+def encode(recording: Path, out: Path, model: Path | None, entropy: bool, overwrite: bool) -> None:
     """Write the streams of a recording."""
-    check_out(out, streams_file.KINDS, overwrite)
+    check_out(out, (orat.KIND, *streams_file.KINDS), overwrite)
     lm = SpeechLM.load(model)
+    if out.suffix.lower() == orat.KIND:
+        example, seconds = orat.save(out, blocks(recording, rate=lm.rate), lm, entropy=entropy, overwrite=overwrite)
+        counts = ", ".join(f"{len(stream)} {name}" for name, stream in example.items())
+        size = out.stat().st_size
+        print(f"{out}: {seconds:.1f} s as {counts} in {size} bytes, {8 * size / seconds / 1000:.2f} kbit/s")
+        return
     example = lm.encode_blocks(blocks(recording, rate=lm.rate))
     streams_file.save(out, example, lm.specs, lm.recipe.name, overwrite=overwrite)
     counts = ", ".join(f"{len(stream)} {name}" for name, stream in example.items())
@@ -91,6 +98,9 @@ def encode(recording: Path, out: Path, model: Path | None, overwrite: bool) -> N
 def decode(streams: Path, out: Path, model: Path | None, voice: str | None, overwrite: bool) -> None:
     """Write the recording that streams stand for."""
     check_out(out, tuple(FORMATS), overwrite)
+    if streams.suffix.lower() == orat.KIND:
+        _decode_orat(streams, out, model, voice, overwrite)
+        return
     example, recipe = streams_file.load(streams)
     lm = SpeechLM.load(model)
     for name, stream in example.items():
@@ -103,3 +113,15 @@ def decode(streams: Path, out: Path, model: Path | None, voice: str | None, over
     wave = lm.decode([example], voice=voice)[0]
     write(wave, out, overwrite=overwrite)
     print(f"{out}: {wave.seconds:.1f} s at {wave.rate} Hz")
+
+
+def _decode_orat(streams: Path, out: Path, model: Path | None, voice: str | None, overwrite: bool) -> None:
+    """The same from an .orat file, piece by piece."""
+    with Reader(streams) as file:
+        lm = SpeechLM.load(model)
+        orat.check(file, lm)
+        spoken = orat.Spoken(file, lm, voice)
+        samples = write_blocks(spoken, out, lm.rate, overwrite=overwrite)
+    if spoken.damage:
+        print(f"{streams} is damaged: {'; '.join(spoken.damage)}", file=sys.stderr)
+    print(f"{out}: {samples / lm.rate:.1f} s at {lm.rate} Hz")

@@ -25,7 +25,7 @@ def check_suffix(path: Path) -> None:
         BadInput: neither .json nor .npz.
     """
     if path.suffix.lower() not in KINDS:
-        raise BadInput(f"{str(path)!r} ends in {path.suffix!r}, expected {' or '.join(KINDS)}; rename it")
+        raise BadInput(f"{str(path)!r} ends in {path.suffix!r}, expected {', '.join(KINDS)} or .orat; rename it")
 
 
 def save(path: Path, example: Example, specs: Mapping[str, Spec], recipe: str, *, overwrite: bool = False) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -41,6 +42,7 @@ class Material:
         self.specs: dict[str, Spec] = {"phones": Spec(len(PHONES))}
         self._waves: OrderedDict[int, Waveform] = OrderedDict()
         self._room = memory
+        self._lock = threading.Lock()  # threads that make batches share the recordings in memory
         self._streams: list[Example] = [{} for _ in self.clips]
         self._labels: list[Callable[[Clip], Example]] = [_phones]
         self.side: Callable[[Waveform], Waveform] | None = None
@@ -53,15 +55,18 @@ class Material:
 
     def _recording(self, index: int) -> Waveform:
         """All of the recording of clip `index`; the most recently used ones stay in memory."""
-        if index in self._waves:
-            self._waves.move_to_end(index)
-            return self._waves[index]
+        with self._lock:
+            if index in self._waves:
+                self._waves.move_to_end(index)
+                return self._waves[index]
         clip = self.clips[index]
         wave = read(clip.path, rate=self.rate, start=clip.start, stop=clip.stop)
-        self._waves[index] = wave
-        self._room -= wave.samples.nbytes
-        while self._room < 0 and len(self._waves) > 1:
-            self._room += self._waves.popitem(last=False)[1].samples.nbytes
+        with self._lock:
+            if index not in self._waves:
+                self._waves[index] = wave
+                self._room -= wave.samples.nbytes
+            while self._room < 0 and len(self._waves) > 1:
+                self._room += self._waves.popitem(last=False)[1].samples.nbytes
         return wave
 
     def example(self, index: int) -> Example:

@@ -157,6 +157,10 @@ class Line:
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
     dots: bool = False
+    bars: bool = False
+    """Draw the interval of each point by itself, where points are few."""
+    said: Sequence[str] | None = None
+    """What each dot says when pointed at."""
 
 
 @dataclass(frozen=True)
@@ -170,11 +174,27 @@ class Level:
 _W, _H, _LEFT, _RIGHT, _TOP, _BOTTOM = 640.0, 330.0, 58.0, 14.0, 14.0, 54.0
 
 
-def plot_svg(lines: Sequence[Line], levels: Sequence[Level], x_label: str, y_label: str, *, label: str) -> str:
-    """Curves and levels on linear axes.
+def octaves_of(low: float, high: float) -> list[float]:
+    """Round numbers inside low .. high, above 0, for a logarithmic axis: 1, 2, 5, 10 ... where two of them fit."""
+    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    near = [round(m * 10.0**power, 12) for power in powers for m in (1, 2, 5)]
+    found = [x for x in near if low <= x * 1.0000001 and x <= high * 1.0000001]
+    return found if len(found) > 1 else ticks_of(low, high, 4)
+
+
+def plot_svg(
+    lines: Sequence[Line],
+    levels: Sequence[Level],
+    x_label: str,
+    y_label: str,
+    *,
+    label: str,
+    logarithmic: bool = False,
+) -> str:
+    """Curves and levels on linear axes; the one across may be logarithmic.
 
     Raises:
-        BadInput: nothing finite to draw, or a curve with as many x as not y.
+        BadInput: nothing finite to draw, a curve with as many x as not y, or an x of 0 on a logarithmic axis.
     """
     if any(len(line.x) != len(line.y) for line in lines):
         raise BadInput("a curve needs one y for every x; check the Line's lengths")
@@ -183,18 +203,22 @@ def plot_svg(lines: Sequence[Line], levels: Sequence[Level], x_label: str, y_lab
     ys = np.r_[ys, _finite([level.y for level in levels])]
     if not len(xs) or not len(ys):
         raise BadInput(f"a plot needs points, but {len(lines)} curves hold nothing finite; leave the plot out")
-    (x0, x1), (y0, y1) = _span(xs), _span(ys, 0.06)
+    if logarithmic and xs.min() <= 0:
+        raise BadInput(f"a logarithmic axis begins above 0, but a curve has the x {xs.min():g}; leave that point out")
+    (x0, x1), (y0, y1) = _span(np.log(xs), 0.04) if logarithmic else _span(xs), _span(ys, 0.06)
 
     def place(x: float, y: float) -> tuple[float, float]:
-        across = _LEFT + (_W - _LEFT - _RIGHT) * (x - x0) / (x1 - x0)
-        return across, _H - _BOTTOM - (_H - _TOP - _BOTTOM) * (y - y0) / (y1 - y0)
+        along = np.log(x) if logarithmic else x
+        across = _LEFT + (_W - _LEFT - _RIGHT) * (along - x0) / (x1 - x0)
+        return float(across), _H - _BOTTOM - (_H - _TOP - _BOTTOM) * (y - y0) / (y1 - y0)
 
     parts = [f'<svg class="plot" viewBox="0 0 {_W:.0f} {_H:.0f}" role="img" aria-label="{escape(label)}">']
+    start = float(np.exp(x0)) if logarithmic else x0
     for y in ticks_of(y0, y1):
-        _, at = place(x0, y)
+        _, at = place(start, y)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_W - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
         parts.append(f'<text x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{y:g}</text>')
-    for x in ticks_of(x0, x1, 6):
+    for x in octaves_of(start, float(np.exp(x1))) if logarithmic else ticks_of(x0, x1, 6):
         at, _ = place(x, y0)
         parts.append(f'<text x="{at:.1f}" y="{_H - _BOTTOM + 20}" text-anchor="middle">{_short(x)}</text>')
     middle = (_TOP + _H - _BOTTOM) / 2
@@ -206,7 +230,7 @@ def plot_svg(lines: Sequence[Line], levels: Sequence[Level], x_label: str, y_lab
         f'text-anchor="middle">{escape(y_label)}</text>'
     )
     for number, level in enumerate(levels):
-        _, at = place(x0, level.y)
+        _, at = place(start, level.y)
         parts.append(f'<line class="level" x1="{_LEFT}" x2="{_W - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
         # Every second name on the other side, because levels may lie close together.
         side, anchor = (_W - _RIGHT - 4, "end") if number % 2 == 0 else (_LEFT + 6, "start")
@@ -220,7 +244,9 @@ def plot_svg(lines: Sequence[Line], levels: Sequence[Level], x_label: str, y_lab
 def _curve(line: Line, colour: int, place: Any) -> str:
     parts = []
     points = [place(x, y) for x, y in zip(line.x, line.y, strict=True) if np.isfinite(x) and np.isfinite(y)]
-    if line.low is not None and line.high is not None:
+    if line.low is not None and line.high is not None and line.bars:
+        parts += _bars(line, colour, place)
+    elif line.low is not None and line.high is not None:
         edge = [place(x, y) for x, y in zip(line.x, line.high, strict=True)]
         edge += [place(x, y) for x, y in zip(line.x, line.low, strict=True)][::-1]
         parts.append(f'<polygon class="band c{colour}" points="{_points(edge)}"/>')
@@ -228,8 +254,23 @@ def _curve(line: Line, colour: int, place: Any) -> str:
         f'<polyline class="curve c{colour}" points="{_points(points)}"><title>{escape(line.label)}</title></polyline>'
     )
     if line.dots or len(points) == 1:
-        parts += [f'<circle class="dot c{colour}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>' for x, y in points]
+        said = [text for text, y in zip(line.said or [""] * len(line.y), line.y, strict=True) if np.isfinite(y)]
+        parts += [
+            f'<circle class="dot c{colour}" cx="{x:.1f}" cy="{y:.1f}" r="{4.5 if text else 3.5}">'
+            f"{f'<title>{escape(text)}</title>' if text else ''}</circle>"
+            for (x, y), text in zip(points, said, strict=True)
+        ]
     return "".join(parts)
+
+
+def _bars(line: Line, colour: int, place: Any) -> list[str]:
+    parts = []
+    for x, low, high in zip(line.x, line.low or (), line.high or (), strict=True):
+        if np.isfinite(low) and np.isfinite(high):
+            (at, bottom), (_, top) = place(x, low), place(x, high)
+            caps = f"M{at - 5:.1f} {top:.1f}h10M{at:.1f} {top:.1f}V{bottom:.1f}M{at - 5:.1f} {bottom:.1f}h10"
+            parts.append(f'<path class="reach c{colour}" d="{caps}"/>')
+    return parts
 
 
 def _points(points: Sequence[tuple[float, float]]) -> str:

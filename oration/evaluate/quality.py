@@ -60,14 +60,15 @@ def dnsmos(
     """
     if not waves or not all(len(wave) for wave in waves):
         raise BadInput(f"DNSMOS needs recordings that are not empty, but got {len(waves)} with an empty one or none")
-    scorer = _dnsmos()
-    rows = []
-    for wave in waves:
-        heard = scorer(np.clip(resample(wave, RATE).samples, -1, 1), RATE, False)
-        rows.append([float(heard[name]) for name in ("ovrl_mos", "sig_mos", "bak_mos", "p808_mos")])
-    scores, bootstrap = np.array(rows), bootstrap or Bootstrap()
+    scores, bootstrap = np.array([dnsmos_of(wave) for wave in waves]), bootstrap or Bootstrap()
     overall, signal, background, p808 = (bootstrap.mean(column, clusters=clusters) for column in scores.T)
     return Quality(overall, signal, background, p808, f"DNSMOS in speechmos {version('speechmos')}", scores)
+
+
+def dnsmos_of(wave: Waveform) -> list[float]:
+    """Overall, signal, background and P.808 of one recording that is not empty."""
+    heard = _dnsmos()(np.clip(resample(wave, RATE).samples, -1, 1), RATE, False)
+    return [float(heard[name]) for name in ("ovrl_mos", "sig_mos", "bak_mos", "p808_mos")]
 
 
 @lru_cache(maxsize=1)

@@ -94,6 +94,15 @@ class Plot:
     x_label: str
     y_label: str
     levels: tuple[Level, ...] = ()
+    logarithmic: bool = False
+    """The axis across."""
+
+
+@dataclass(frozen=True)
+class Plots:
+    """Plots side by side where there is room."""
+
+    plots: tuple[Plot, ...]
 
 
 @dataclass(frozen=True)
@@ -114,7 +123,7 @@ class Timings:
     """Stage -> seconds of sound it worked on, for a real-time factor."""
 
 
-Item = Text | Player | Players | Table | Plot | Picture | Timings | GridView
+Item = Text | Player | Players | Table | Plot | Plots | Picture | Timings | GridView
 
 
 @dataclass(frozen=True)
@@ -215,6 +224,8 @@ def _item(item: Item, numbers: Iterator[int], encoding: str) -> str:
         return _table(item)
     if isinstance(item, Plot):
         return _plot(item)
+    if isinstance(item, Plots):
+        return f'<div class="plots">\n{"".join(map(_plot, item.plots))}</div>\n'
     if isinstance(item, Picture):
         return (
             f'<figure class="picture"><figcaption>{escape(item.caption)}</figcaption>'
@@ -344,7 +355,8 @@ def _plot(plot: Plot) -> str:
     said = f"{plot.caption}: {plot.y_label} against {plot.x_label}; " + ", ".join(
         [line.label for line in plot.lines] + [f"{level.label} at {level.y:.3g}" for level in plot.levels]
     )
-    drawn = plot_svg(plot.lines, plot.levels, plot.x_label, plot.y_label, label=said)
+    axes = plot.x_label, plot.y_label
+    drawn = plot_svg(plot.lines, plot.levels, *axes, label=said, logarithmic=plot.logarithmic)
     keys = "".join(f'<li class="c{n % 6}">{escape(line.label)}</li>' for n, line in enumerate(plot.lines))
     caption = f"<figcaption>{escape(plot.caption)}</figcaption>"
     return f'<figure class="chart">{caption}{drawn}<ul class="legend">{keys}</ul></figure>\n'

@@ -1,4 +1,4 @@
-"""Distances between a recording and its copy that runs in step with it: mel, F0, STOI, PESQ.
+"""Distances between a recording and its copy that runs in step with it: mel, F0, STOI, PESQ, SI-SDR.
 
 A copy may be longer or shorter; both are cut to the shorter. A copy with other timing (text to speech, a continuation)
 has no such distance: use `asr` and `quality` there.
@@ -80,17 +80,19 @@ def mel_distance(
     bootstrap: Bootstrap | None = None,
 ) -> Estimate:
     """Mean absolute difference of natural-log mels (80 bands, 100 frames a second), over all frames and bands."""
-    import torch
-
     from oration.audio.mel import LogMel
 
     mel = mel or LogMel()
-    sums, frames = [], []
-    for one, two in pairs(references, copies, mel.rate):
-        gap = (mel(torch.from_numpy(one)) - mel(torch.from_numpy(two))).abs().mean(-1)
-        sums.append(float(gap.double().sum()))
-        frames.append(len(gap))
+    sums, frames = zip(*(mel_gap(one, two, mel) for one, two in pairs(references, copies, mel.rate)), strict=True)
     return (bootstrap or Bootstrap()).ratio(sums, frames, clusters=clusters)
+
+
+def mel_gap(one: np.ndarray, two: np.ndarray, mel: LogMel) -> tuple[float, int]:
+    """What a pair, float32[T] each at `mel.rate`, adds to the mel distance: a sum over frames, and their number."""
+    import torch
+
+    gap = (mel(torch.from_numpy(one)) - mel(torch.from_numpy(two))).abs().mean(-1)
+    return float(gap.double().sum()), len(gap)
 
 
 def f0_error(
@@ -105,14 +107,7 @@ def f0_error(
 
     Where no frame is voiced in both, `cents` and `gross` are NaN.
     """
-    rows = []
-    for one, two in pairs(references, copies):
-        a, b = (f0(Waveform(samples, RATE), frame_rate=100, method=method).astype(np.float64) for samples in (one, two))
-        both = (a > 0) & (b > 0)
-        ratio = b[both] / a[both]
-        gross = (np.abs(ratio - 1) > GROSS).sum()
-        square = np.square(1200 * np.log2(ratio)).sum()
-        rows.append((square, gross, both.sum(), ((a > 0) != (b > 0)).sum(), len(a)))
+    rows = [pitch_gap(one, two, method) for one, two in pairs(references, copies)]
     square, gross, voiced, flips, frames = np.array(rows, np.float64).T
     bootstrap = bootstrap or Bootstrap()
     return F0Error(
@@ -122,6 +117,19 @@ def f0_error(
         both_voiced=int(voiced.sum()),
         frames=int(frames.sum()),
     )
+
+
+def pitch_gap(one: np.ndarray, two: np.ndarray, method: Literal["dio", "harvest"] = "dio") -> tuple[float, ...]:
+    """What a pair, float32[T] each at 16 kHz, adds to pitch errors.
+
+    Squared cents, gross errors and frames where both are voiced; frames where one is and the other not; all frames.
+    """
+    a, b = (f0(Waveform(samples, RATE), frame_rate=100, method=method).astype(np.float64) for samples in (one, two))
+    both = (a > 0) & (b > 0)
+    ratio = b[both] / a[both]
+    gross = (np.abs(ratio - 1) > GROSS).sum()
+    square = np.square(1200 * np.log2(ratio)).sum()
+    return float(square), float(gross), float(both.sum()), float(((a > 0) != (b > 0)).sum()), float(len(a))
 
 
 def _scores(
@@ -140,28 +148,53 @@ def _scores(
 
 def stoi(references: Sequence[Waveform], copies: Sequence[Waveform], *, bootstrap: Bootstrap | None = None) -> Aligned:
     """Short-time objective intelligibility (Taal et al. 2011) in 0 .. 1, by pystoi. For copies that keep the timing."""
+    return _scores("STOI (pystoi)", stoi_of, references, copies, bootstrap)
+
+
+def stoi_of(one: np.ndarray, two: np.ndarray) -> float | None:
+    """Of one pair, float32[T] each at 16 kHz; None where it holds too little speech (0.4 s)."""
     pystoi = optional("pystoi", "eval", "STOI")
+    import warnings
 
-    def measure(one: np.ndarray, two: np.ndarray) -> float | None:
-        import warnings
-
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
-            score = float(pystoi.stoi(one, two, RATE))
-        # With less than 0.4 s of speech it warns and answers 0.00001, which is no score.
-        return None if any("Not enough" in str(one.message) for one in said) else score
-
-    return _scores("STOI (pystoi)", measure, references, copies, bootstrap)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        score = float(pystoi.stoi(one, two, RATE))
+    # With too little speech it warns and answers 0.00001, which is no score.
+    return None if any("Not enough" in str(one.message) for one in said) else score
 
 
 def pesq(references: Sequence[Waveform], copies: Sequence[Waveform], *, bootstrap: Bootstrap | None = None) -> Aligned:
     """Wide-band PESQ (ITU-T P.862.2) in about 1.0 .. 4.6, by the package pesq. For copies that keep the timing."""
+    return _scores("PESQ wide-band (pesq)", pesq_of, references, copies, bootstrap)
+
+
+def pesq_of(one: np.ndarray, two: np.ndarray) -> float | None:
+    """Of one pair, float32[T] each at 16 kHz; None where the measure finds no speech."""
     package = optional("pesq", "eval", "PESQ")
+    try:
+        return float(package.pesq(RATE, one, two, "wb"))
+    except package.PesqError:
+        return None
 
-    def measure(one: np.ndarray, two: np.ndarray) -> float | None:
-        try:
-            return float(package.pesq(RATE, one, two, "wb"))
-        except package.PesqError:
-            return None
 
-    return _scores("PESQ wide-band (pesq)", measure, references, copies, bootstrap)
+def si_sdr(
+    references: Sequence[Waveform], copies: Sequence[Waveform], *, bootstrap: Bootstrap | None = None
+) -> Aligned:
+    """Scale-invariant signal-to-distortion ratio in dB; a copy that is the same to a sample is ahead of all others."""
+    return _scores("SI-SDR", si_sdr_of, references, copies, bootstrap)
+
+
+def si_sdr_of(one: np.ndarray, two: np.ndarray) -> float | None:
+    """Of one pair, float32[T] each; within -100 .. 100 dB; None where the recording is constant.
+
+    Le Roux et al. 2019, "SDR - half-baked or well done?", equation 3, means taken out.
+    """
+    reference, copy = (side.astype(np.float64) - side.mean(dtype=np.float64) for side in (one, two))
+    power = reference @ reference
+    if not power:
+        return None
+    target = (copy @ reference) / power * reference
+    left, right = float(target @ target), float(np.square(copy - target).sum())
+    if not left:
+        return -100.0  # nothing of the recording is there
+    return float(np.clip(10 * np.log10(left / max(right, left * 1e-10)), -100, 100))

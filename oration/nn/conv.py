@@ -1,9 +1,9 @@
 """Convolutions over time, up and down, that run whole or in pieces. Layers only; knows no speech.
 
 Channels-last, float[B, T, C]. The weights have torch's shapes and, with `normed`, torch's weight norm, so that those of
-published models fit. Three ways to compute one convolution, chosen by shape, because each is slow for another: a matrix
-product over windows for the few frames of a live push, a sum of scaled copies for depthwise filters, and for the rest
-the library's kernel over channels-last memory.
+published models fit. Several ways to compute one convolution, chosen by shape, because each is slow for another: a
+matrix product over windows for the few frames of a live push, one without windows for single frames, a sum of scaled
+copies for depthwise filters that are trained, and for the rest the library's kernel over channels-last memory.
 """
 
 from __future__ import annotations
@@ -15,15 +15,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oration.nn.convnext import taps
+from oration.nn.linear import Weights, frozen, matrix
 from oration.nn.pieces import Pieces, State
 
 Padding = Literal["zeros", "reflect", "replicate"]
 FEW = 96
 """Output frames of a whole batch up to which windows are multiplied."""
+NARROW = 32
+"""Channels times taps of an output up to which the taps are multiplied apart: the last layer before the sound."""
+LARGE = 2**19
+"""Numbers of a weight from which on, for few frames, reading it is what takes the time."""
 
 
 class Weighted(Pieces):
     """A weight in torch's shape and a bias, the weight perhaps as direction and length (Salimans & Kingma 2016)."""
+
+    groups: int
 
     def __init__(self, shape: tuple[int, int, int], dim: int, fan: int, *, bias: bool, normed: bool) -> None:
         super().__init__()
@@ -32,6 +39,19 @@ class Weighted(Pieces):
         self.bias = nn.Parameter(torch.empty(dim).uniform_(-bound, bound)) if bias else None
         self.gain = nn.Parameter(self.weight.detach().norm(dim=(1, 2), keepdim=True)) if normed else None
         self._ready: tuple[tuple[int, ...], Tensor] | None = None
+        self._few: nn.Module | None = None
+
+    def lay_out(self, weights: Weights) -> None:
+        """For computing alone: a large weight also in the order, or with the bits, that few frames are fastest with."""
+        with torch.no_grad():
+            kernel = self.kernel()
+            if self.groups == 1 and kernel.numel() >= LARGE:
+                self._few = frozen(matrix(kernel.flatten(1), self._shift()), weights, alone=False)
+                self._ready = None
+
+    def _shift(self) -> Tensor | None:
+        """The bias of what the kernel gives."""
+        return self.bias
 
     def kernel(self) -> Tensor:
         """The weight as it counts, in the order that computing wants; remembered where no gradient is asked for."""
@@ -84,7 +104,9 @@ class Conv(Weighted):
         self.depthwise = groups == width == dim and stride == 1 and groups > 1
         self.down = stride
         # Mirrored frames before the first are those that follow it: nothing can be said until they are there.
-        self.aligned = self.left == self.span - stride and right == 0 and (padding != "reflect" or self.left == 0)
+        # More before than that, and an output needs only the first frames of its stride.
+        before = self.left == self.span - stride or (self.span - stride < self.left < self.span and not whole)
+        self.aligned = before and right == 0 and (padding != "reflect" or self.left == 0)
 
     @classmethod
     def same(
@@ -168,16 +190,22 @@ class Conv(Weighted):
             return x
         if self.padding == "zeros":
             return F.pad(x, (0, 0, left, right))
-        x = x.transpose(1, 2)
+        if self.padding == "replicate":
+            before, after = x[:, :1].expand(-1, left, -1), x[:, -1:].expand(-1, right, -1)
+            return torch.cat((before, x, after), 1)
         # A recording shorter than its mirror image is first followed by silence, as EnCodec has it.
-        short = max(0, max(left, right) + 1 - x.shape[2]) if self.padding == "reflect" else 0
-        x = F.pad(F.pad(x, (0, short)), (left, right), mode=self.padding)
-        return x[:, :, : x.shape[2] - short].transpose(1, 2).contiguous()
+        short = max(0, max(left, right) + 1 - x.shape[1])
+        x = F.pad(x, (0, 0, 0, short)) if short else x
+        last = x.shape[1] - 1
+        x = torch.cat((x[:, 1 : left + 1].flip(1), x, x[:, last - right : last].flip(1)), 1)
+        return x[:, : x.shape[1] - short]
 
     def _consume(self, known: Tensor) -> tuple[Tensor, Tensor]:
         """The outputs that are complete, and the frames still needed."""
         frames = max(0, (known.shape[1] - self.span) // self.stride + 1)
-        return self._convolve(known), known[:, frames * self.stride :]
+        kept = known[:, frames * self.stride :]
+        # A view would keep all of a long block alive until the next.
+        return self._convolve(known), kept.clone() if known.shape[1] > 4 * kept.shape[1] else kept
 
     def _arranged(self, weight: Tensor) -> Tensor:
         return weight[:, 0].T if self.depthwise else weight.permute(0, 2, 1)  # [K, C], else [out, K, in]
@@ -187,28 +215,54 @@ class Conv(Weighted):
         frames = (known.shape[1] - self.span) // self.stride + 1
         if frames <= 0:
             return self._nothing(known)
+        if self._few is not None and known.shape[0] * frames <= FEW:
+            return self._few(_view(known, frames, self.size, self.stride, self.dilation, known.shape[2]).flatten(2))
         kernel = self.kernel()
-        if self.depthwise:
+        if self.depthwise and (torch.is_grad_enabled() or known.shape[0] * frames <= FEW):
             y = taps(known, kernel.to(known.dtype), self.dilation)
             return y if self.bias is None else y + self.bias.to(y.dtype)
-        if self.groups == 1 and known.shape[0] * frames <= FEW:
-            known = known.contiguous()
-            batch, stride, _ = known.stride()
-            shape = (known.shape[0], frames, self.size, known.shape[2])
-            windows = known.as_strided(shape, (batch, stride * self.stride, stride * self.dilation, 1))
-            return F.linear(windows.flatten(2), kernel.flatten(1), self.bias)
-        # A view of channels-last memory as an image of one row: nothing is moved.
-        image = known.transpose(1, 2)[:, :, None]
-        flat = kernel.permute(0, 2, 1)[:, :, None]
-        y = F.conv2d(image, flat, self.bias, (1, self.stride), 0, (1, self.dilation), self.groups)
-        return y[:, :, 0].transpose(1, 2)
+        if self.depthwise:
+            kernel = kernel.T[:, :, None]
+        return convolved(known, kernel, self.bias, self.stride, self.dilation, self.groups)
+
+
+def convolved(
+    known: Tensor, kernel: Tensor, bias: Tensor | None, stride: int = 1, dilation: int = 1, groups: int = 1
+) -> Tensor:
+    """float[B, T, C] under float[C', K, C / groups] -> float[B, (T - span) // stride + 1, C'], nothing padded."""
+    dim, size, width = kernel.shape
+    frames = (known.shape[1] - (size - 1) * dilation - 1) // stride + 1
+    if size == 1 and stride == 1 and groups == 1:
+        return F.linear(known, kernel[:, 0], bias)
+    if groups == 1 and known.shape[0] * frames <= FEW:
+        return F.linear(_view(known, frames, size, stride, dilation, width).flatten(2), kernel.flatten(1), bias)
+    if groups == 1 and dim * size <= NARROW and not torch.is_grad_enabled():
+        # The products of every frame with every tap, then the sum of those that meet: a diagonal.
+        y = F.linear(known, kernel.flatten(0, 1)).unflatten(2, (dim, size)).transpose(2, 3).contiguous()
+        y = _view(y.flatten(2), frames, size, stride, dilation, dim, diagonal=True).sum(2)
+        return y if bias is None else y + bias
+    # A view of channels-last memory as an image of one row: nothing is moved.
+    image = known.transpose(1, 2)[:, :, None]
+    flat = kernel.permute(0, 2, 1)[:, :, None]
+    y = F.conv2d(image, flat, bias, (1, stride), 0, (1, dilation), groups)
+    return y[:, :, 0].transpose(1, 2)
+
+
+def _view(
+    x: Tensor, frames: int, size: int, stride: int, dilation: int, width: int, *, diagonal: bool = False
+) -> Tensor:
+    """float[B, T, C] -> float[B, frames, size, width]: windows; or of each tap its own `width` of the C channels."""
+    x = x.contiguous()
+    batch, step, _ = x.stride()
+    tap = dilation * step + (width if diagonal else 0)
+    return x.as_strided((len(x), frames, size, width), (batch, stride * step, tap, 1))
 
 
 class Upsample(Weighted):
     """A transposed convolution: `stride` frames for each, overlapping neighbours added, cut `left` and `right`.
 
-    One matrix product and one addition, which also for long inputs is faster than the library's kernel. The default is
-    causal: the overlap is cut at the end.
+    Computed as a convolution over the frames that overlap, which gives a whole stride at once: nothing is added up
+    afterwards, and it is faster than the library's kernel. The default is causal: the overlap is cut at the end.
     """
 
     def __init__(
@@ -228,6 +282,8 @@ class Upsample(Weighted):
         super().__init__((width, dim // groups, kernel), dim, width // groups * kernel, bias=bias, normed=normed)
         self.size, self.stride, self.groups, self.dim = kernel, stride, groups, dim
         self.overlap = kernel - stride
+        self.reach = -(-kernel // stride) - 1
+        self.parts = -(-kernel // stride)
         self.left = left
         self.right = self.overlap - left if right is None else right
         self.up = stride
@@ -235,56 +291,61 @@ class Upsample(Weighted):
 
     def forward(self, x: Tensor) -> Tensor:
         """float[B, T, C] -> float[B, T * stride + overlap - left - right, C']"""
-        y = self._spread(x)
-        y = y[:, self.left : y.shape[1] - self.right]
-        return y if self.bias is None else y + self.bias.to(y.dtype)
+        if self.aligned:
+            return self._spread(F.pad(x, (0, 0, self.reach, 0)))
+        y = self._spread(F.pad(x, (0, 0, self.reach, self.reach)))
+        return y[:, self.left : x.shape[1] * self.stride + self.overlap - max(0, self.right)]
 
     def start(self, batch: int, like: Tensor) -> State:
-        tail = like.new_zeros(batch, self.overlap, self.dim)
-        return (tail,) if self.aligned else (tail, self.left, False)
+        before = like.new_zeros(batch, self.reach, len(self.weight))
+        return (before,) if self.aligned else (before, self.left, False)
 
     def push(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         if not x.shape[1]:
             return x.new_zeros(x.shape[0], 0, self.dim), state
-        y = self._spread(x)
-        if self.overlap:
-            y[:, : self.overlap] += state[0]
-        ready = x.shape[1] * self.stride
-        tail, y = y[:, ready:], y[:, :ready]
-        after: State = (tail.clone(),)
-        if not self.aligned:
-            skip = state[1]
-            y, after = y[:, skip:], (tail.clone(), max(0, skip - ready), True)
-        return (y if self.bias is None else y + self.bias.to(y.dtype)), after
+        known = torch.cat((state[0], x), 1) if self.reach else x
+        y, kept = self._spread(known), known[:, x.shape[1] :].clone()
+        if self.aligned:
+            return y, (kept,)
+        skip = state[1]
+        return y[:, skip:], (kept, max(0, skip - x.shape[1] * self.stride), True)
 
     def flush(self, state: State) -> Tensor | None:
-        if self.aligned or not state[2]:
+        if self.aligned or not state[2] or not self.reach:
             return None
-        tail = state[0]
-        y = tail[:, state[1] : tail.shape[1] - self.right]
-        if not y.shape[1]:
-            return None
-        return y if self.bias is None else y + self.bias.to(y.dtype)
+        y = self._spread(F.pad(state[0], (0, 0, 0, self.reach)))
+        y = y[:, state[1] : self.overlap - max(0, self.right)]
+        return y if y.shape[1] else None
 
     def _arranged(self, weight: Tensor) -> Tensor:
+        """[stride * out, parts, in]: a convolution that gives a whole stride at once; else as it is."""
         if self.groups == 1:
-            return weight.permute(2, 1, 0).flatten(0, 1)  # [K * out, in]
+            weight = F.pad(weight, (0, (self.reach + 1) * self.stride - self.size))
+            return weight.unflatten(2, (-1, self.stride)).flip(2).permute(3, 1, 2, 0).flatten(0, 1)
         return weight[:, 0].T if self.groups == self.dim == len(weight) else weight
 
-    def _spread(self, x: Tensor) -> Tensor:
-        """float[B, T, C] -> float[B, T * stride + overlap, C'], without the bias"""
-        kernel, (batch, frames, _) = self.kernel(), x.shape
+    def _shift(self) -> Tensor | None:
+        return None if self.bias is None else self.bias.repeat(self.stride)
+
+    def _spread(self, known: Tensor) -> Tensor:
+        """The strides of all frames of float[B, reach + T, C] but the first `reach` -> float[B, T * stride, C']"""
+        frames = known.shape[1] - self.reach
+        if self._few is not None and known.shape[0] * frames <= FEW:
+            y = self._few(_view(known, frames, self.reach + 1, 1, 1, known.shape[2]).flatten(2))
+            return y.view(len(known), frames * self.stride, self.dim)
+        kernel = self.kernel()
         if self.groups == 1:
-            y = F.linear(x, kernel).unflatten(2, (self.size, self.dim))
-        elif kernel.ndim == 2:
-            y = x[:, :, None] * kernel.to(x.dtype)
+            return convolved(known, kernel, self._shift()).reshape(len(known), frames * self.stride, self.dim)
+        if kernel.ndim == 2:
+            kernel = F.pad(kernel.to(known.dtype), (0, 0, 0, (self.reach + 1) * self.stride - self.size))
+            parts = kernel.unflatten(0, (-1, self.stride))
+            shifted = [known[:, self.reach - p : self.reach - p + frames, None] for p in range(self.reach + 1)]
+            y = shifted[0] * parts[0]
+            for part in range(1, self.reach + 1):
+                y = torch.addcmul(y, shifted[part], parts[part])
+            y = y.flatten(1, 2)
         else:
-            return F.conv_transpose1d(x.transpose(1, 2), kernel, None, self.stride, groups=self.groups).transpose(1, 2)
-        parts = -(-self.size // self.stride)
-        if self.size % self.stride:
-            y = F.pad(y, (0, 0, 0, parts * self.stride - self.size))
-        y = y.unflatten(2, (parts, self.stride))
-        total = y.new_zeros(batch, frames + parts - 1, self.stride, self.dim)
-        for part in range(parts):
-            total[:, part : part + frames] += y[:, :, part]
-        return total.flatten(1, 2)[:, : frames * self.stride + self.overlap]
+            y = F.conv_transpose1d(known.transpose(1, 2), kernel, None, self.stride, groups=self.groups).transpose(1, 2)
+            first = self.reach * self.stride
+            y = F.pad(y[:, first : first + frames * self.stride], (0, 0, 0, max(0, self.stride - self.size)))
+        return y if self.bias is None else y + self.bias.to(y.dtype)

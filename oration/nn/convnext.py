@@ -12,6 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from oration.core import BadInput
+from oration.nn.pieces import Pieces, State, join
+
 
 class _Taps(torch.autograd.Function):
     """y[t] = sum over i of w[i] * p[t + i * dilation], each channel on its own.
@@ -46,21 +49,46 @@ def taps(padded: Tensor, weight: Tensor, dilation: int) -> Tensor:
     return _Taps.apply(padded, weight, dilation)
 
 
-class DepthwiseConv(nn.Module):
+class DepthwiseConv(Pieces):
     """One filter per channel, zero padded at both ends; it looks `right` steps ahead (None: half its span)."""
 
     def __init__(self, dim: int, kernel: int, *, dilation: int = 1, right: int | None = None) -> None:
         super().__init__()
-        span = (kernel - 1) * dilation
-        self.right = span // 2 if right is None else right
-        self.left, self.dilation = span - self.right, dilation
+        self.span = (kernel - 1) * dilation
+        self.right = self.span // 2 if right is None else right
+        self.left, self.dilation = self.span - self.right, dilation
+        self.aligned = self.right == 0
         self.weight = nn.Parameter(torch.empty(kernel, dim).uniform_(-1, 1) / kernel**0.5)
         self.bias = nn.Parameter(torch.zeros(dim))
 
     def forward(self, x: Tensor) -> Tensor:
         """float[B, T, C] -> float[B, T, C]"""
-        padded = F.pad(x, (0, 0, self.left, self.right))
-        return taps(padded, self.weight.to(x.dtype), self.dilation) + self.bias.to(x.dtype)
+        return self.padded(F.pad(x, (0, 0, self.left, self.right)))
+
+    def padded(self, x: Tensor) -> Tensor:
+        """float[B, T + span, C] -> float[B, T, C]"""
+        if x.is_cuda:
+            weight = self.weight.T[:, None]
+            return F.conv1d(x.mT, weight, self.bias, dilation=self.dilation, groups=len(weight)).mT
+        return taps(x, self.weight.to(x.dtype), self.dilation) + self.bias.to(x.dtype)
+
+    def start(self, batch: int, like: Tensor) -> State:
+        return (like.new_zeros(batch, self.left, self.weight.shape[1]),)
+
+    def push(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        known, frames = self.known(x, state)
+        return (self.padded(known) if frames else x[:, :0]), (known[:, frames:],)
+
+    def known(self, x: Tensor, state: State) -> tuple[Tensor, int]:
+        """All steps that are still needed, the first of them `left` before the next output; how many outputs."""
+        known = torch.cat((state[0], x), 1)
+        return known, max(0, known.shape[1] - self.span)
+
+    def flush(self, state: State) -> Tensor | None:
+        if not self.right:
+            return None
+        known = F.pad(state[0], (0, 0, 0, self.right))
+        return self.padded(known) if known.shape[1] > self.span else None
 
 
 class ConvNeXtBlock(nn.Module):
@@ -78,8 +106,69 @@ class ConvNeXtBlock(nn.Module):
 
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
         """float[B, T, C] -> float[B, T, C]. `valid`, float[B, T, 1]: steps where it is 0 count as beyond the end."""
-        y = self.conv(x if valid is None else x * valid)
+        return self.after(x, self.conv(x if valid is None else x * valid))
+
+    def after(self, x: Tensor, y: Tensor) -> Tensor:
+        """The input and what the filters made of it -> the output."""
         return x + self.scale * self.down(F.gelu(self.up(self.norm(y))))
+
+    def push(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """As `Pieces`, with the state of `conv`: the input that an output is added to is still in it."""
+        known, frames = self.conv.known(x, state)
+        if not frames:
+            return x[:, :0], (known,)
+        left = self.conv.left
+        return self.after(known[:, left : left + frames], self.conv.padded(known)), (known[:, frames:],)
+
+
+class ConvNeXt(Pieces):
+    """Blocks one after another, together looking `ahead` steps ahead (0: causal; None: half of what they span)."""
+
+    def __init__(
+        self,
+        dim: int,
+        inner: int,
+        layers: int,
+        kernel: int = 7,
+        dilations: tuple[int, ...] | None = None,
+        ahead: int | None = 0,
+    ) -> None:
+        """`dilations`: one per block; None: 1 everywhere."""
+        super().__init__()
+        dilations = dilations or (1,) * layers
+        if len(dilations) != layers:
+            raise BadInput(f"{layers} ConvNeXt blocks have {len(dilations)} dilations, {dilations}; give one each")
+        rights = share_ahead([(kernel, dilation) for dilation in dilations], ahead)
+        self.blocks = nn.ModuleList(
+            ConvNeXtBlock(dim, inner, kernel, dilation=dilation, right=right, scale=1 / layers)
+            for dilation, right in zip(dilations, rights, strict=True)
+        )
+        self.ahead = sum(rights)
+        self.aligned = self.ahead == 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float[B, T, C] -> float[B, T, C]"""
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+    def start(self, batch: int, like: Tensor) -> State:
+        return tuple(block.conv.start(batch, like) for block in self.blocks)  # type: ignore[operator, union-attr]
+
+    def push(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        after = []
+        for block, old in zip(self.blocks, state, strict=True):
+            x, new = block.push(x, old)  # type: ignore[operator]
+            after.append(new)
+        return x, tuple(after)
+
+    def flush(self, state: State) -> Tensor | None:
+        rest: Tensor | None = None
+        for block, old in zip(self.blocks, state, strict=True):
+            known = old[0]
+            end = known.new_zeros(len(known), block.conv.right, known.shape[2])  # type: ignore[union-attr, arg-type]
+            rest = block.push(join([rest, end]), old)[0]  # type: ignore[operator]
+        return rest if rest is not None and rest.shape[1] else None
 
 
 def share_ahead(spans: list[tuple[int, int]], ahead: int | None) -> list[int]:

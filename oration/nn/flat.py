@@ -47,7 +47,10 @@ class FlatStack(nn.Module):
     def fits(stack: nn.Module) -> bool:
         """Whether a stack can be taken apart."""
         return type(stack) is TransformerStack and all(
-            type(b) is Block and type(b.attention) is Attention and type(b.mlp_norm) in (nn.RMSNorm, nn.LayerNorm)
+            type(b) is Block
+            and type(b.attention) is Attention
+            and type(b.mlp_norm) in (nn.RMSNorm, nn.LayerNorm)
+            and b.mlp_scale is None
             for b in stack.blocks
         )
 

@@ -10,6 +10,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def overlap_add(frames: Tensor, hop: int) -> Tensor:
+    """Frames float[B, F, size], each `hop` after the last -> their sum float[B, (F - 1) * hop + size or a little more].
+
+    The end is filled with zeros to a whole number of hops.
+    """
+    steps, size = frames.shape[1:]
+    parts = -(-size // hop)
+    frames = F.pad(frames, (0, parts * hop - size)).unflatten(-1, (parts, hop))
+    total = frames.new_zeros(frames.shape[0], steps + parts - 1, hop)
+    for part in range(parts):
+        total[:, part : part + steps] += frames[:, :, part]
+    return total.flatten(1)
+
+
 class InverseStft(nn.Module):
     """Frames of a spectrum -> samples; frame i is centred on samples i*hop to (i+1)*hop, so T is exactly frames * hop.
 
@@ -38,13 +52,7 @@ class InverseStft(nn.Module):
 
     def _add(self, frames: Tensor) -> Tensor:
         """Overlapping frames float[B, F, fft] -> their sum float[B, F * hop]."""
-        parts = -(-self.fft // self.hop)
-        frames = F.pad(frames, (0, parts * self.hop - self.fft)).unflatten(-1, (parts, self.hop))
-        steps = frames.shape[1]
-        total = frames.new_zeros(frames.shape[0], steps + parts - 1, self.hop)
-        for part in range(parts):
-            total[:, part : part + steps] += frames[:, :, part]
-        return total.flatten(1)[:, self.trim : self.trim + steps * self.hop]
+        return overlap_add(frames, self.hop)[:, self.trim : self.trim + frames.shape[1] * self.hop]
 
 
 class StftHead(nn.Module):

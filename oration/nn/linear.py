@@ -17,12 +17,20 @@ from oration.core import BadInput
 
 MANY = 64
 """Rows from which on the second of two kernels for 8 bits is the faster."""
+FULL = 4
+"""Rows that oneDNN multiplies faster than two or three, which are filled up to it."""
 
 Weights = Literal["fp32", "bf16", "int8"]
 
+_pointwise: Any = torch.ops.mkldnn._linear_pointwise.default if torch.backends.mkldnn.is_available() else None
+_plus: Any = torch.ops.mkldnn._linear_pointwise.binary if torch.backends.mkldnn.is_available() else None
 
-def frozen(layer: nn.Linear, weights: Weights) -> nn.Module:
+
+def frozen(layer: nn.Linear, weights: Weights, *, alone: bool = True) -> nn.Module:
     """The same layer for inference, with its weights in this precision. Inputs and outputs stay what they were.
+
+    Args:
+        alone: single rows may come, for which weights in float32 are held in a second order.
 
     Raises:
         BadInput: another precision.
@@ -32,7 +40,16 @@ def frozen(layer: nn.Linear, weights: Weights) -> nn.Module:
     with torch.no_grad():
         if weights == "int8":
             return Int8Linear(layer)
-        return PackedLinear(layer, torch.float32 if weights == "fp32" else torch.bfloat16)
+        return PackedLinear(layer, torch.float32 if weights == "fp32" else torch.bfloat16, alone=alone)
+
+
+def matrix(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
+    """A linear layer of the weight float[out, in]."""
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
+    layer.weight = nn.Parameter(weight.detach(), requires_grad=False)
+    if bias is not None:
+        layer.bias = nn.Parameter(bias.detach(), requires_grad=False)
+    return layer
 
 
 def freeze(module: nn.Module, weights: Weights) -> None:
@@ -47,10 +64,10 @@ def freeze(module: nn.Module, weights: Weights) -> None:
 class PackedLinear(nn.Module):
     """float32 or bfloat16 weights in the blocked order of oneDNN; elsewhere than on a CPU, in their own.
 
-    In float32 it gives what `nn.Linear` gives, but for the order of its sums.
+    In float32 it gives what `nn.Linear` gives, but for the order of its sums. `alone`: a single row may come too.
     """
 
-    def __init__(self, layer: nn.Linear, dtype: torch.dtype) -> None:
+    def __init__(self, layer: nn.Linear, dtype: torch.dtype, *, alone: bool = True) -> None:
         super().__init__()
         self.dtype = dtype
         weight = layer.weight.detach().to(dtype)
@@ -61,7 +78,7 @@ class PackedLinear(nn.Module):
         if weight.device.type == "cpu" and torch.backends.mkldnn.is_available():
             # The order for 8 rows is good for any number but one.
             self.packed = torch.ops.mkldnn._reorder_linear_weight(weight, 8)
-            if dtype == torch.float32 and layer.out_features >= 2 * layer.in_features:
+            if alone and dtype == torch.float32 and layer.out_features >= 2 * layer.in_features:
                 self.across = weight.t().contiguous()  # one row times a wide matrix runs faster along its columns
         else:
             self.plain = weight
@@ -74,10 +91,27 @@ class PackedLinear(nn.Module):
         if self.packed is None:
             assert self.plain is not None
             return F.linear(x, self.plain, self.bias).to(own)
-        if self.across is not None and x.numel() == x.shape[-1]:
+        rows = x.numel() // x.shape[-1]
+        if self.across is not None and rows == 1:
             y = x @ self.across
             return (y if self.bias is None else y + self.bias).to(own)
-        return torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "").to(own)
+        if not 1 < rows < FULL:
+            return _pointwise(x, self.packed, self.bias, "none", [], "").to(own)
+        full = F.pad(x.reshape(rows, -1), (0, 0, 0, FULL - rows))
+        y = _pointwise(full, self.packed, self.bias, "none", [], "")[:rows]
+        return y.view(*x.shape[:-1], -1).to(own)
+
+    def plus(self, x: Tensor, other: Tensor) -> Tensor:
+        """`other` + the layer, float[N, out]"""
+        if self.packed is None or x.dtype != self.dtype:
+            return other + self(x)
+        return _plus(x, other, self.packed, self.bias, "add")
+
+    def gelu(self, x: Tensor) -> Tensor:
+        """The exact GELU of the layer, float[N, out]"""
+        if self.packed is None or x.dtype != self.dtype:
+            return F.gelu(self(x))
+        return _pointwise(x, self.packed, self.bias, "gelu", [], "none")
 
 
 class Int8Linear(nn.Module):

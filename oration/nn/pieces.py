@@ -10,7 +10,9 @@ One that looks at other frames is a `Pieces`, and carries what it must remember 
                y3 = layer.flush(state)               the rest; y is y1, y2, y3 end to end
 
 A state is what `push` was given back, never changed in place by it, except where a class says so. It is a tree of
-tensors whose first axis is the batch, so the streams of many sessions go through one push.
+tensors whose first axis is the batch, so the streams of many sessions go through one push. A stream that has no piece
+this time is given any and keeps its state, `choose(active, after, before)`: also a layer that writes into what it
+remembers (`Windowed`) leaves the state before good for that.
 """
 
 from __future__ import annotations
@@ -51,6 +53,8 @@ class Pieces(nn.Module):
 
 def choose(where: Tensor, left: State, right: State) -> State:
     """Stream by stream, `left` where bool[B] `where` is True and `right` elsewhere: two states of one shape."""
+    if left is right:
+        return left
     if isinstance(left, Tensor):
         return torch.where(where.view(-1, *(1,) * (left.ndim - 1)), left, right)
     if isinstance(left, tuple):

@@ -38,6 +38,11 @@ class Layer:
     """Width of a vector that scales and shifts every norm (AdaLN: VALL-E's level, the time of a flow); 0: none."""
     skips: bool = False
     """The last layers also see what the first ones were given, the last the first's (Voicebox, as in a U-Net)."""
+    scale: float = 0.0
+    """What both halves of a block add is multiplied by learned factors, at first these (LayerScale: Touvron et al.
+    2021, arXiv:2103.17239, section 2); 0: none."""
+    final: bool = True
+    """A norm behind the last block."""
 
 
 class AdaptiveNorm(nn.Module):
@@ -64,7 +69,7 @@ def norm_of(dim: int, layer: Layer) -> nn.Module:
 
 
 def _normed(norm: nn.Module, x: Tensor, condition: Tensor | None) -> Tensor:
-    return norm(x) if condition is None else norm(x, condition)
+    return norm(x) if condition is None or isinstance(norm, nn.Identity) else norm(x, condition)
 
 
 class Attention(nn.Module):
@@ -116,6 +121,8 @@ class Block(nn.Module):
         else:
             self.up = nn.Linear(dim, ffn, bias=layer.mlp_bias)
         self.down = nn.Linear(ffn, dim, bias=layer.mlp_bias)
+        self.attention_scale = nn.Parameter(torch.full((dim,), layer.scale)) if layer.scale else None
+        self.mlp_scale = nn.Parameter(torch.full((dim,), layer.scale)) if layer.scale else None
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, look: Look, number: int = 0) -> Tensor:
@@ -124,11 +131,13 @@ class Block(nn.Module):
 
     def attend(self, x: Tensor, look: Look, number: int) -> Tensor:
         """The first half, what steps see of each other."""
-        return x + self.drop(self.attention(_normed(self.attention_norm, x, look.condition), look, number))
+        y = self.drop(self.attention(_normed(self.attention_norm, x, look.condition), look, number))
+        return x + y if self.attention_scale is None else torch.addcmul(x, y, self.attention_scale)
 
     def think(self, x: Tensor, look: Look) -> Tensor:
         """The second half, each step for itself."""
-        return x + self.drop(self.down(self._inner(_normed(self.mlp_norm, x, look.condition))))
+        y = self.drop(self.down(self._inner(_normed(self.mlp_norm, x, look.condition))))
+        return x + y if self.mlp_scale is None else torch.addcmul(x, y, self.mlp_scale)
 
     def _inner(self, x: Tensor) -> Tensor:
         if self.kind in ("swiglu", "geglu"):
@@ -191,7 +200,7 @@ class TransformerStack(nn.Module):
         if layer.skips and causal:
             raise BadInput("a causal Transformer has no skips from its first layers to its last; give it causal=False")
         self.joins = nn.ModuleList(nn.Linear(2 * dim, dim) for _ in range(layers // 2 if layer.skips else 0))
-        self.norm = norm_of(dim, layer)
+        self.norm = norm_of(dim, layer) if layer.final else nn.Identity()
         initialise(self, layers)
 
     def cache(self, n: int, capacity: int) -> Cache:

@@ -1,47 +1,40 @@
 """The codec that comes with the toolkit: 16 kHz, 25 frames a second, twelve levels of 250 bit/s each, causal.
 
-Nets over spectra (FunCodec, arXiv:2309.07405, section 2.2; Vocos, arXiv:2306.00814) around DAC's quantizer and training
-(arXiv:2306.06546). The first level is also taught the shipped model's phonetic units, as SpeechTokenizer's is HuBERT's
-(arXiv:2308.16692, section 3.3), so that a language model finds what is said there. Sizes are this repository's own;
-docs/model-card.md says what they reach.
+Nets over spectra (FunCodec, arXiv:2309.07405, section 2.2; Vocos, arXiv:2306.00814) around EnCodec's quantizer
+(arXiv:2210.13438, section 3.2). The first level is also taught the shipped model's phonetic units, as SpeechTokenizer's
+is HuBERT's (arXiv:2308.16692, section 3.3), so that a language model finds what is said there. Sizes are this
+repository's own; docs/model-card.md says what they reach.
 """
 
 from oration.codecs import Codec, SpectralDecoder, SpectralEncoder
-from oration.nn.quantize import FactorisedRvq
+from oration.nn.quantize import Rvq
 from oration.objectives import Gan
 from oration.objectives.distil import Distil
-from oration.objectives.spectral import Distance
 from oration.recipe import Recipe
 from oration.recipes.pocket import recipe as pocket
 from oration.train import AdamW, Cosine, Crops, Steps, Train
-from oration.vocoders.discriminators import HIFI_GAN_PERIODS, MultiBandStft
 
 units = pocket.tokenizers[0]
 codec = Codec(
     encoder=(SpectralEncoder(dim=256, width=256, inner=768, layers=(3, 3, 2)),),
-    quantizer=FactorisedRvq(levels=12, size=1024, dim=8, dropout=0.5),
+    quantizer=Rvq(levels=12, size=1024, dropout=0.5),
     decoder=(SpectralDecoder(dim=256, width=320, inner=960, layers=(3, 2, 4), back=240),),
     dim=256,
     rate=16_000,
 )
 training = Train(
     part="codec",
-    feed=Crops(streams=("wave", "units"), seconds=1.28, batch=48),
+    feed=Crops(streams=("wave", "units"), seconds=0.96, batch=6),
     objective=Gan(
-        distance=Distance(ffts=(64, 128, 256, 512, 1024, 2048), bands=(5, 10, 20, 40, 80, 160), floor=1e-5),
-        critics=(HIFI_GAN_PERIODS, MultiBandStft()),
-        adversarial=0.2,
-        features=0.5,
-        adversarial_from=0.1,
-        window=1.28,
-        verdict="squares",
-        own={"codebook": 0.05, "commitment": 0.05},
+        adversarial_from=0.65,
+        own={"commitment": 0.05},
         distil=Distil(stream="units", weight=0.1),
     ),
-    optimizer=AdamW(lr=5e-4, betas=(0.8, 0.99)),
-    schedule=Cosine(warmup=500),
-    budget=Steps(20_000),
-    precision="bf16",
+    optimizer=AdamW(lr=8e-4, betas=(0.8, 0.99)),
+    schedule=Cosine(warmup=300),
+    budget=Steps(8_000),
+    save_every=500,
+    dev_every=500,
 )
 recipe = Recipe(
     name="pocket_codec",

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from oration.core import BadInput, OrationError
 from oration.core.files import aside
 
-
 SCALE = "#scale"
 """Behind the name of a tensor in 8 bits: the scale of its rows."""
 

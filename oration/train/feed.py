@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -79,6 +79,8 @@ class Crops:
     batch: int
     operations: tuple[Any, ...] = ()
     """Applied to a whole clip's streams before cutting (labels to frames, for instance)."""
+    parallel: ClassVar[bool] = True
+    """Several threads may make batches at once."""
 
     def tiny(self) -> Crops:
         return replace(self, seconds=0.4, batch=2)

@@ -11,7 +11,6 @@ import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -20,8 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from oration.core import Batch, Loss, OrationError
+from oration.core import Loss, OrationError
 from oration.core.files import replace_file
+from oration.train.ahead import Ahead, to_device
 from oration.train.checkpoint import (
     RunFolder,
     load_optimizers,
@@ -33,6 +33,7 @@ from oration.train.checkpoint import (
 )
 from oration.train.progress import Progress
 from oration.train.stage import Train
+from oration.train.values import Values
 
 Batches = Callable[[int], Any]
 
@@ -72,22 +73,30 @@ class Loop:
         self._resume()
         log = Metrics(self.folder, self.step)
         steps = self.stage.budget.steps
-        with self._interruptible(), Progress(self.stage.part, self.step, steps) as bar, ThreadPoolExecutor(1) as ahead:
-            coming = ahead.submit(self.batches, self.step)
+        if self.device.type == "cuda":
+            torch.backends.cudnn.benchmark = True  # every batch has the same shapes
+        parallel = bool(getattr(self.stage.feed, "parallel", False))
+        ahead = Ahead(self.batches, self.step, self.device, parallel=parallel)
+        with self._interruptible(), Progress(self.stage.part, self.step, steps) as bar, ahead:
+            # An update is read when the next one has been launched, so that a GPU has no idle moment between them.
+            unread: Values | None = None
             while self.step < steps and not self._stop.is_set():
-                batch, coming = coming.result(), ahead.submit(self.batches, self.step + 1)
-                values = self._update(batch)
-                log.write(self.step, values)
-                bar.advance(values)
+                done, unread = unread, self._update(ahead.take())
+                self._read(done, log, bar)
                 self.step += 1
-                if self.dev is not None and self.stage.dev_every and self._due(self.stage.dev_every):
+                measures = self.dev is not None and bool(self.stage.dev_every) and self._due(self.stage.dev_every)
+                saves = self._due(self.stage.save_every)
+                if measures or saves:
+                    self._read(unread, log, bar)
+                    unread = None
+                if measures:
                     held_out = self.measure()
                     log.write(self.step - 1, {f"dev/{name}": value for name, value in held_out.items()})
                     bar.note({f"dev {name}": value for name, value in held_out.items()})
                     self._keep(held_out["loss"])
-                if self._due(self.stage.save_every):
+                if saves:
                     self.save()
-            coming.cancel()
+            self._read(unread, log, bar)
         log.close()
         if self._stop.is_set():
             self.save()
@@ -113,27 +122,39 @@ class Loop:
     def _due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.stage.budget.steps
 
-    def _update(self, batch: Any) -> dict[str, float]:
+    def _update(self, batch: Any) -> Values:
         torch.manual_seed((self.stage.seed << 32) + self.step)
         self.part.train()
         self.objective.train()
-        values: dict[str, float] = {}
+        values = Values(self.step)
         for group, loss in self._losses(batch):
-            total = float(loss.total.detach())
-            if not math.isfinite(total):
-                self._refuse(group, total, loss)
             prefix = "" if group == "model" else f"{group}/"
-            values |= {prefix + "loss": total} | {
-                prefix + k: float(torch.as_tensor(v).detach()) for k, v in loss.parts.items()
-            }
+            values.add({"loss": loss.total, **loss.parts}, prefix)
             if loss.total.requires_grad:
-                values[prefix + "norm"] = self._descend(group, loss.total)
+                values.add({"norm": self._descend(group, loss.total)}, prefix)
+        values.send()
         return values
+
+    def _read(self, update: Values | None, log: Metrics, bar: Progress) -> None:
+        """Log an update, and see that its losses are numbers."""
+        if update is None:
+            return
+        values = update.read()
+        for group in self.groups:
+            prefix = "" if group == "model" else f"{group}/"
+            for name in ("loss", "norm"):
+                if not math.isfinite(values.get(prefix + name, 0.0)):
+                    self._refuse(update.step, group, name, values)
+        log.write(update.step, values)
+        bar.advance(values)
+        alarm = getattr(self.objective, "alarm", None)
+        if alarm is not None and (sentence := alarm(values)):
+            bar.warn(sentence)
 
     def _losses(self, batch: Any) -> Iterator[tuple[str, Loss]]:
         """The objective's losses, each computed under autocast; between them the loop updates weights."""
         progress = self.step / self.stage.budget.steps
-        losses = self.objective.losses(self.part, _to(batch, self.device), progress)  # type: ignore[operator]
+        losses = self.objective.losses(self.part, to_device(batch, self.device), progress)  # type: ignore[operator]
         bf16 = self.stage.precision == "bf16"
         while True:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
@@ -142,26 +163,25 @@ class Loop:
                 return
             yield item
 
-    def _descend(self, group: str, total: Tensor) -> float:
+    def _descend(self, group: str, total: Tensor) -> Tensor:
         optimizer, config = self.optimizers[group], self.stage.optimizer
         optimizer.zero_grad(set_to_none=True)
         total.backward()
-        norm = float(nn.utils.clip_grad_norm_(self.groups[group], config.clip or math.inf))
-        if not math.isfinite(norm):
-            self._refuse(group, norm, None)
+        norm = nn.utils.clip_grad_norm_(self.groups[group], config.clip or math.inf)
         lr = config.lr * self.stage.schedule.scale(self.step, self.stage.budget.steps)
         for settings in optimizer.param_groups:
             settings["lr"] = lr
         optimizer.step()
         return norm
 
-    def _refuse(self, group: str, value: float, loss: Loss | None) -> None:
-        parts = {k: round(float(torch.as_tensor(v).detach()), 4) for k, v in loss.parts.items()} if loss else {}
+    def _refuse(self, step: int, group: str, name: str, values: dict[str, float]) -> None:
+        prefix = "" if group == "model" else f"{group}/"
+        parts = {k: round(v, 4) for k, v in values.items() if k.startswith(prefix) and k != prefix + name}
         saved = self.runs.complete()
         raise OrationError(
-            f"the {group} {'loss' if loss else 'gradient norm'} of {self.stage.part!r} is {value} at step {self.step}"
-            f"{f', parts {parts}' if parts else ''}, expected a number; nothing was saved after "
-            f"{saved[-1].name if saved else 'the start'}, so lower the learning rate "
+            f"the {group} {'loss' if name == 'loss' else 'gradient norm'} of {self.stage.part!r} is "
+            f"{values[prefix + name]} at step {step}{f', parts {parts}' if parts else ''}, expected a number; nothing "
+            f"was saved after {saved[-1].name if saved else 'the start'}, so lower the learning rate "
             "(--set training.N.optimizer.lr=...) or switch to precision=fp32 and run again"
         )
 
@@ -171,13 +191,18 @@ class Loop:
         assert self.dev is not None
         self.part.eval()
         self.objective.eval()
-        sums: dict[str, float] = {}
+        found = []
         for number in range(self.stage.dev_batches):
             torch.manual_seed(number)
             for group, loss in self._losses(self.dev(number)):
                 if group == "model":
-                    for name, value in {"loss": loss.total, **loss.parts}.items():
-                        sums[name] = sums.get(name, 0.0) + float(value)
+                    found.append(Values(number))
+                    found[-1].add({"loss": loss.total, **loss.parts})
+                    found[-1].send()
+        sums: dict[str, float] = {}
+        for values in found:
+            for name, value in values.read().items():
+                sums[name] = sums.get(name, 0.0) + value
         return {name: value / self.stage.dev_batches for name, value in sums.items()}
 
     def save(self) -> None:
@@ -215,12 +240,6 @@ class Loop:
         finally:
             for number, handler in old.items():
                 signal.signal(number, handler)
-
-
-def _to(batch: Any, device: torch.device) -> Any:
-    if isinstance(batch, Batch):
-        return batch.to(device)
-    return {name: value.to(device) for name, value in batch.items()}
 
 
 class Metrics:

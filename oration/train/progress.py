@@ -55,5 +55,12 @@ class Progress:
             )
 
     def note(self, values: dict[str, float]) -> None:
-        text = f"{self.title}: step {self.done}: " + ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in values.items() if "/" not in name)
+        text = f"{self.title}: step {self.done}: {shown}"
         self.bar.console.print(text) if self.terminal else print(text, file=sys.stderr, flush=True)
+
+    def warn(self, sentence: str) -> None:
+        """One plain sentence that a person should read."""
+        self.bar.console.print(f"warning: {sentence}") if self.terminal else print(
+            f"{self.title}: warning: {sentence}", file=sys.stderr, flush=True
+        )

@@ -1,0 +1,24 @@
+"""SpeechTokenizer: EnCodec's nets, whose first level is taught by HuBERT what is said. Zhang et al. 2023, arXiv:2308.16692.
+
+The numbers are those of section 3.1 and 4.1 and, where they are silent, of the released package (speechtokenizer 1.0.1).
+Its encoder reads backwards too, so that all of a recording is held until its end: it streams, but not live.
+"""
+
+from __future__ import annotations
+
+from oration.codecs.codec import Codec
+from oration.codecs.seanet import SeaNetDecoder, SeaNetEncoder
+from oration.nn.quantize import Rvq
+
+SPEECHTOKENIZER = Codec(
+    encoder=(SeaNetEncoder(dim=1024, filters=64, causal=False, both_ways=True),),
+    quantizer=Rvq(levels=8, size=1024),
+    decoder=(SeaNetDecoder(dim=1024, filters=64, causal=False),),
+    dim=1024,
+    rate=16_000,
+    whole=False,
+)
+"""`fnlp/SpeechTokenizer`, configuration A of the overview: 50 frames a second, 4 kbit/s.
+
+For the first level to be taught, the features of the ninth layer of HuBERT base, 768 wide, are the paper's teacher.
+"""
