@@ -3,10 +3,10 @@
     python benchmarks/codecs_dac_snac.py [--snac 10 60] [--dac 2] [--rounds 3] [--minutes 10]
 
 Real-time factors: seconds of one core's work a second of sound, medians of rounds in which the variants take turns; the
-ratio is the median of the rounds' ratios to the package, with the least and the greatest beside it. Weights and sound are
-random, and no speed depends on them. Codes are checked to be the same in float32. A long tensor is fetched page by page
-from the system each time it is made, which alone makes the packages half as fast on long sounds, so they are measured a
-second time in a process whose allocator keeps its memory (MALLOC_MMAP_MAX_=0). `--minutes`: what memory a stream so long
+ratio is the median of the rounds' ratios to the package, with the least and the greatest beside it. Weights and sound
+are random, and no speed depends on them. Codes are checked to be the same in float32. A long tensor is fetched page by
+page from the system each time it is made, which makes the packages slower the longer a sound is, so they are measured
+again in a process whose allocator keeps its memory (MALLOC_MMAP_MAX_=0). `--minutes`: what memory a stream so long
 takes beyond the model.
 """
 

@@ -1,13 +1,13 @@
 """How fast EnCodec and SpeechTokenizer code and speak, beside their authors' packages with the same weights.
 
     pip install --no-deps encodec==0.1.1 speechtokenizer==1.0.1
-    python benchmarks/codecs_seanet.py [--codec encodec speechtokenizer] [--seconds 60] [--rounds 3] [--hour]
+    python benchmarks/codecs_seanet.py [--codec encodec speechtokenizer] [--seconds 60] [--rounds 3] [--minutes 60]
 
-One thread, one run, the same vectors and the same sound, which is checked. The variants take turns, so that a busy machine
-slows all alike; a ratio is the median of the rounds' ratios to the package as shipped, in processor time, with the least
-and the greatest beside it. For long inputs the packages spend much of their time on memory that the allocator gives back
-and fetches again, so everything is measured once more, in a process of its own, with an allocator that keeps it
-(`MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=16G`). Weights are random: speed does not depend on them.
+One thread, one run, the same vectors and the same sound, which is checked. The variants take turns, so that a busy
+machine slows all alike; a ratio is the median of the rounds' ratios to the package as shipped, in processor time, with
+the least and the greatest beside it. For long inputs the packages spend much of their time on memory that the allocator
+gives back and fetches again, so everything is measured once more, in a process of its own, with an allocator that keeps
+it (`MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=16G`). Weights are random: speed does not depend on them.
 """
 
 import argparse
@@ -40,7 +40,7 @@ NEEDLESS = ("torchaudio", "beartype", "beartype.door", "accelerate", "lion_pytor
 class Needless(ModuleType):
     """What a package imports for its training or its files."""
 
-    __path__: list = []
+    __path__ = ()
 
     def __getattr__(self, name):
         if name.startswith("__"):
@@ -56,8 +56,8 @@ def theirs(name):
 
 def encodec():
     """(their encoder and decoder, ours)."""
-    modules, torch_seed = theirs("encodec.modules"), torch.manual_seed(0)
-    assert torch_seed
+    torch.manual_seed(0)
+    modules = theirs("encodec.modules")
     net = torch.nn.Module()
     net.encoder, net.decoder = modules.SEANetEncoder(causal=True), modules.SEANetDecoder(causal=True)
     quantization = theirs("encodec.quantization")
@@ -99,7 +99,7 @@ def variants(net, model, half, block):
 
         return run
 
-    found = {
+    return {
         "package": (shipped(net.encoder), shipped(net.decoder)),
         "package, one by one": (one_by_one(net.encoder), one_by_one(net.decoder)),
         "package, bf16 autocast": (autocast(net.encoder), autocast(net.decoder)),
@@ -108,7 +108,6 @@ def variants(net, model, half, block):
             ours(half, side, size, torch.bfloat16) for side, size in (("encoder", step * hop), ("decoder", step))
         ),
     }
-    return found
 
 
 def measure(made, inputs, rounds):
@@ -183,7 +182,9 @@ def main():
     parser.add_argument("--codec", nargs="+", default=list(CODECS), choices=list(CODECS))
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--block", type=float, default=2.0, help="seconds of sound, of a whole batch, worked on at once")
+    parser.add_argument(
+        "--block", type=float, default=2.0, help="seconds of sound, of a whole batch, worked on at once"
+    )
     parser.add_argument("--minutes", type=int, default=0, help="measure the memory of a recording this long")
     parser.add_argument("--alone", action="store_true", help="not once more with the other allocator")
     args = parser.parse_args()

@@ -22,7 +22,7 @@ FROZEN = {
     "prepare": "--aligner --no-align --out --seed --text --voices --workers",
     "train": "--data --device --out --part --set",
     "reply": "--model --out --overwrite --seconds --seed --task --temperature --text --top-k --voice",
-    "encode": "--model --out --overwrite",
+    "encode": "--model --no-entropy --out --overwrite",
     "decode": "--model --out --overwrite --voice",
     "score likelihood": "--model --out",
     "score units": "--clips --mend --model --out --split",

@@ -1,8 +1,8 @@
 """HiFi-Codec: HiFi-GAN's generator and its mirror image around groups of codebooks. Yang et al. 2023, arXiv:2305.02765.
 
 The numbers are those of section 3 and of the released configurations (AcademiCodec, `egs/HiFi-Codec-*`). Its encoder
-normalises over all frames of a recording, which is therefore held until its end: it streams, but not live, and its memory
-grows with the recording.
+normalises over all frames of a recording, which is therefore held until its end: it streams, but not live, and its
+memory grows with the recording.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What released EnCodec checkpoints call their tensors. Défossez et al. 2022, arXiv:2210.13438.
 
-Two spellings of one net: `facebook/encodec_24khz` and `encodec_48khz` in transformers' names (torch's older or newer weight
-norm), and the authors' own package `encodec`, whose SEANet SpeechTokenizer uses too.
+Two spellings of one net: `facebook/encodec_24khz` and `encodec_48khz` in transformers' names (torch's older or newer
+weight norm), and the authors' own package `encodec`, whose SEANet SpeechTokenizer uses too.
 """
 
 from __future__ import annotations
@@ -82,6 +82,6 @@ def _conv(norm: Sequence[str] | None) -> Mapping[str, str]:
 
 
 def codebooks(theirs: str) -> list[Carry]:
-    """The codewords of a residual quantizer's levels and how often each was chosen, `{i}` in `theirs` being the level."""
+    """The codewords of a residual quantizer's levels and how often each was chosen; `{i}` in `theirs` is the level."""
     names = {"codebook": "embed", "mass": "cluster_size"}
     return [Carry(f"quantizer.levels.{{i}}.{here}", (f"{theirs}.{there}",)) for here, there in names.items()]

@@ -1,7 +1,7 @@
 """What a released SpeechTokenizer calls its tensors: as EnCodec's package does. Zhang et al. 2023, arXiv:2308.16692.
 
-`fnlp/SpeechTokenizer` comes as a pickle, which this package never opens: save its tensors as safetensors, under the names
-they have, in a place that may run it.
+`fnlp/SpeechTokenizer` comes as a pickle, which this package never opens: save its tensors as safetensors, under the
+names they have, in a place that may run it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""SEANet: convolutions that shorten sound step by step, and their mirror image. Tagliasacchi et al. 2020, arXiv:2009.02095.
+"""SEANet: convolutions that shorten sound step by step, and their mirror image. arXiv:2009.02095.
 
-As used by SoundStream (Zeghidour et al. 2021, arXiv:2107.03312, section III-A, figure 3), EnCodec (Défossez et al. 2022,
-arXiv:2210.13438, section 3.1), SpeechTokenizer and Mimi, which differ in the numbers alone.
+Tagliasacchi et al. 2020; as used by SoundStream (Zeghidour et al. 2021, arXiv:2107.03312, section III-A, figure 3),
+EnCodec (Défossez et al. 2022, arXiv:2210.13438, section 3.1), SpeechTokenizer and Mimi, which differ in numbers alone.
 
     encoder  conv | units, stride 2 | units, stride 4 | units, stride 5 | units, stride 8 | LSTM | conv
     decoder  conv | LSTM | stride 8, units | ...                                                | conv

@@ -47,8 +47,7 @@ class Sessions:
                 "such as Mimi; use its live() and speaker() instead"
             )
         self.model, self.count = model.eval(), count
-        like = next(model.quantizer.buffers(), None)
-        self.like = like if like is not None else next(model.parameters())
+        self.like = next(model.parameters()).detach()
         self.hearing = model.encoder.start(count, self.like)
         self.speaking = model.decoder.start(count, self.like)
 

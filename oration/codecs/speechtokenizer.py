@@ -1,7 +1,8 @@
-"""SpeechTokenizer: EnCodec's nets, whose first level is taught by HuBERT what is said. Zhang et al. 2023, arXiv:2308.16692.
+"""SpeechTokenizer: EnCodec's nets, whose first level HuBERT teaches what is said. Zhang et al. 2023, arXiv:2308.16692.
 
-The numbers are those of section 3.1 and 4.1 and, where they are silent, of the released package (speechtokenizer 1.0.1).
-Its encoder reads backwards too, so that all of a recording is held until its end: it streams, but not live.
+The numbers are those of sections 3.1 and 4.1 and, where they are silent, of the package (speechtokenizer 1.0.1). Its
+encoder reads backwards too, so that all of a recording is held until its end: it streams, but not live, and its memory
+grows with the recording (8 kB a frame).
 """
 
 from __future__ import annotations

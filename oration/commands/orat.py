@@ -96,15 +96,17 @@ def check(file: Reader, lm: SpeechLM) -> None:
                 "have; decode it with the model that made it (--model)"
             )
         if spec != lm.specs[name]:
+            theirs, ours = (f"{s.size} symbols at {s.rate or 'no'} a second" for s in (spec, lm.specs[name]))
             raise BadInput(
-                f"{file.name!r} (recipe {about.recipe!r}) holds the stream {name!r} as {spec}, but {lm.recipe.name!r} "
-                f"has {lm.specs[name]}; decode it with the model that made it (--model)"
+                f"{file.name!r} (recipe {about.recipe!r}) holds the stream {name!r} of {theirs}, but {lm.recipe.name!r}"
+                f" has it with {ours}; decode it with the model that made it (--model)"
             )
-    ours = version_of(lm, about.specs)
-    if about.version and about.version != ours:
+    version = version_of(lm, about.specs)
+    if about.version and about.version != version:
         raise BadInput(
             f"{file.name!r} was made by {about.recipe!r} of version {about.version}, but {lm.recipe.name!r} is of "
-            f"version {ours}, so its symbols would mean something else; decode it with the model that made it (--model)"
+            f"version {version}, so its symbols would mean something else; decode it with the model that made it "
+            "(--model)"
         )
 
 

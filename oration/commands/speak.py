@@ -85,8 +85,9 @@ def encode(recording: Path, out: Path, model: Path | None, entropy: bool, overwr
     lm = SpeechLM.load(model)
     if out.suffix.lower() == orat.KIND:
         example, seconds = orat.save(out, blocks(recording, rate=lm.rate), lm, entropy=entropy, overwrite=overwrite)
-        counts = ", ".join(f"{len(stream)} {name}" for name, stream in example.items())
-        size = out.stat().st_size
+        counts, size = f"{len(example)} streams", out.stat().st_size
+        if len(example) <= 4:
+            counts = ", ".join(f"{len(stream)} {name}" for name, stream in example.items())
         print(f"{out}: {seconds:.1f} s as {counts} in {size} bytes, {8 * size / seconds / 1000:.2f} kbit/s")
         return
     example = lm.encode_blocks(blocks(recording, rate=lm.rate))

@@ -232,6 +232,8 @@ def plot_svg(
     for number, level in enumerate(levels):
         _, at = place(start, level.y)
         parts.append(f'<line class="level" x1="{_LEFT}" x2="{_W - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
+        if not level.label:
+            continue
         # Every second name on the other side, because levels may lie close together.
         side, anchor = (_W - _RIGHT - 4, "end") if number % 2 == 0 else (_LEFT + 6, "start")
         name = escape(level.label)

@@ -10,7 +10,7 @@ import base64
 import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from importlib.resources import files
 from itertools import count
@@ -96,6 +96,8 @@ class Plot:
     levels: tuple[Level, ...] = ()
     logarithmic: bool = False
     """The axis across."""
+    keyed: bool = False
+    """Name the levels under the plot, not at their lines, where curves would run through the names."""
 
 
 @dataclass(frozen=True)
@@ -323,10 +325,12 @@ def _table(table: Table) -> str:
     cells = [[_cell(*triple) for triple in zip(row, table.columns, scales, strict=True)][1:] for row in table.rows]
     names = [escape(str(row[0])) for row in table.rows]
     heads = [_head(column) for column in table.columns]
+    words = {c for c in range(1, len(heads)) if table.rows and all(isinstance(row[c], str) for row in table.rows)}
     if table.turned:
         cells = [list(column) for column in zip(*cells, strict=True)]
         names, heads = heads[1:], [heads[0], *names]
-    top = "".join(f'<th scope="col">{head}</th>' for head in heads)
+        words = set()
+    top = "".join(f'<th scope="col"{" class=text" if c in words else ""}>{head}</th>' for c, head in enumerate(heads))
     rows = "".join(
         f'<tr><th scope="row">{name}</th>{"".join(row)}</tr>\n' for name, row in zip(names, cells, strict=True)
     )
@@ -352,12 +356,15 @@ def _scale(cells: Sequence[Cell]) -> tuple[float, float] | None:
 
 
 def _plot(plot: Plot) -> str:
-    said = f"{plot.caption}: {plot.y_label} against {plot.x_label}; " + ", ".join(
+    said = f"{plot.caption}: {plot.y_label or 'value'} against {plot.x_label}; " + ", ".join(
         [line.label for line in plot.lines] + [f"{level.label} at {level.y:.3g}" for level in plot.levels]
     )
     axes = plot.x_label, plot.y_label
-    drawn = plot_svg(plot.lines, plot.levels, *axes, label=said, logarithmic=plot.logarithmic)
+    levels = [replace(level, label="") for level in plot.levels] if plot.keyed else plot.levels
+    drawn = plot_svg(plot.lines, levels, *axes, label=said, logarithmic=plot.logarithmic)
     keys = "".join(f'<li class="c{n % 6}">{escape(line.label)}</li>' for n, line in enumerate(plot.lines))
+    if plot.keyed:
+        keys += "".join(f'<li class="flat">{escape(level.label)} ({level.y:.3g})</li>' for level in plot.levels)
     caption = f"<figcaption>{escape(plot.caption)}</figcaption>"
     return f'<figure class="chart">{caption}{drawn}<ul class="legend">{keys}</ul></figure>\n'
 

@@ -40,7 +40,8 @@ class Rotary(nn.Module):
         # Angles are formed in float64: after two hours at 50 Hz a float32 angle is off by 0.02 rad.
         self.frequency: Tensor
         rope = base if isinstance(base, Rope) else Rope(base=base)
-        frequency = rope.base ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
+        # Numbers in a list: on the meta device `arange` alone takes seconds to import.
+        frequency = torch.tensor([rope.base ** (-pair / width) for pair in range(0, width, 2)], dtype=torch.float64)
         self.register_buffer("frequency", rope.slowed(frequency), persistent=False)
 
     def forward(self, position: Tensor) -> tuple[Tensor, Tensor]:

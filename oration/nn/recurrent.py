@@ -28,13 +28,13 @@ class Lstm(Pieces):
 
     def start(self, batch: int, like: Tensor) -> State:
         if self.both_ways:
-            return (like.new_zeros(batch, 0, self.lstm.input_size),)
+            return ((),)
         zeros = like.new_zeros(batch, self.lstm.num_layers, self.lstm.hidden_size)
         return zeros, zeros
 
     def push(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         if self.both_ways:
-            return x.new_zeros(len(x), 0, self.dim), (torch.cat((state[0], x), 1),)
+            return x.new_zeros(len(x), 0, self.dim), ((*state[0], x),)
         if not x.shape[1]:
             return x, state
         # A state begins with the batch; torch wants the layers first.
@@ -42,7 +42,8 @@ class Lstm(Pieces):
         return y, (hidden.transpose(0, 1), cell.transpose(0, 1))
 
     def flush(self, state: State) -> Tensor | None:
-        return self(state[0]) if self.both_ways and state[0].shape[1] else None
+        held = torch.cat(state[0], 1) if self.both_ways and state[0] else None
+        return None if held is None or not held.shape[1] else self(held)
 
     def _run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         y, after = self.lstm(x, state)

@@ -19,8 +19,8 @@ from oration.nn.quantize.search import Remembered
 
 CACHE = 1 << 18
 """Numbers worked on at once on a CPU: a megabyte, the second cache of a core."""
-LEAST = 256
-"""Frames worked on at once at least: a wide convolution has its weights to fetch each time."""
+LEAST = {True: 256, False: 2048}
+"""Frames worked on at once at least, if the wide convolution is depthwise or not: its weights are sorted each time."""
 FLAT = 1e-3
 """A Snake of a lower frequency than this is computed as it is written: its frequency cannot be divided by."""
 
@@ -75,7 +75,7 @@ class SnakeUnit(Pieces):
         if folded is None:
             y: Tensor = narrow(second(wide._convolve(first(known))))
             return y + known[:, self.left : self.left + frames]
-        size = max(LEAST, CACHE // known[:, 0].numel()) if device == "cpu" else frames
+        size = max(LEAST[wide.depthwise], CACHE // known[:, 0].numel()) if device == "cpu" else frames
         total = known.new_empty(len(known), frames, known.shape[2])
         for at in range(0, frames, size):
             self._fast(total[:, at : at + size], known[:, at : at + size + self.span], *folded)
@@ -89,7 +89,8 @@ class SnakeUnit(Pieces):
         x = _waved(known * alpha).to(kernel.dtype)
         y = _waved(convolved(x, kernel, bias, 1, wide.dilation, wide.groups).to(exact)).to(kernel.dtype)
         torch.add(known[:, self.left : self.left + total.shape[1]], shift, out=total)
-        total.baddbmm_(y, last.expand(len(y), -1, -1))
+        for row, other in zip(total, y, strict=True):
+            row.addmm_(other, last)
 
     @torch.no_grad()
     def _folded(self, *_: Tensor) -> tuple[Tensor, ...] | None:

@@ -253,6 +253,8 @@ class TransformerStack(nn.Module):
 def initialise(stack: nn.Module, layers: int) -> None:
     """Random weights for a stack of `layers` blocks, or for a part of one."""
     for name, weight in stack.named_parameters():
+        if weight.is_meta:
+            continue  # it has no numbers, and drawing them takes torch seconds to import
         if name.endswith("bias") or "norm.project." in name:
             nn.init.zeros_(weight)  # an adaptive norm is at first as the plain one
         elif weight.ndim == 2:  # GPT-2's rule: what writes to the residual stream starts smaller with depth

@@ -24,6 +24,8 @@ def drawn(name):
     with torch.no_grad():
         for weight in [*model.parameters(), *(w for n, w in model.named_buffers() if n.endswith("codebook"))]:
             weight.normal_(std=0.3)
+        for weight in list(model.decoder.parameters())[-2:]:
+            weight.mul_(0.03)  # as loud as speech
     return model
 
 

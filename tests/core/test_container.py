@@ -302,7 +302,7 @@ def test_a_header_that_cannot_be_is_refused(change, said):
 
     content = stored({"a": Spec(4, 10)}, {"a": Stream(np.zeros(30, np.int64))})
     length = struct.unpack_from("<I", content, 10)[0]
-    head = json.loads(zlib.decompress(content[14 : 14 + length]))
+    head = json.loads(zlib.decompressobj(zdict=heads.USUAL).decompress(content[14 : 14 + length]))
     stream = change.pop("stream", {})
     head |= change
     if stream:

@@ -75,7 +75,7 @@ def plain(unit, x):
 @pytest.mark.parametrize("flat", [False, True])
 def test_a_folded_unit_is_the_plain_one(groups, flat, monkeypatch):
     monkeypatch.setattr(snake_unit, "CACHE", 64 * WIDTH)
-    monkeypatch.setattr(snake_unit, "LEAST", 64)
+    monkeypatch.setattr(snake_unit, "LEAST", {True: 64, False: 64})
     unit = varied(SnakeUnit(WIDTH, dilation=3, groups=groups))
     x = torch.randn(2, 700, WIDTH)
     with torch.no_grad():

@@ -28,6 +28,14 @@ MOST_ITEMS = 1 << 18
 """Of one stream in one block."""
 MOST_HEAD = 1 << 24
 """Bytes of a header."""
+USUAL = (
+    b'"none","onsets","rate":null,"step":14112000},{"name":"codec.0","size":1024,"dim":0,"time":"rate","items":1500,'
+    b'"rate":"75","step":705600000},{"name":"f0","size":65,"dim":0,"time":"rate","items":1000,"rate":"12.5","step":'
+    b'705600000},{"name":"units","size":512,"dim":0,"time":"rate","items":500,"rate":"50","step":705600000}],"extra":{}}'
+    b'{"recipe":"pocket","version":"","rate":24000,"samples":16000,"block":"1","blocks":10,"longest":100,"tables":100,'
+    b'"streams":[{"name":"units","size":512,"dim":0,"time":"rate","items":500,"rate":"50","step":705600000}'
+)
+"""What headers are like: the dictionary that they are deflated with, so that those of short files are short."""
 NONE, RATE, ONSETS = "none", "rate", "onsets"
 
 
@@ -103,7 +111,8 @@ class About:
             "block": str(self.block), "blocks": self.blocks, "longest": self.longest, "tables": self.tables,
             "streams": streams, "extra": dict(self.extra),
         }  # fmt: skip
-        content = zlib.compress(json.dumps(said, separators=(",", ":")).encode(), 9)
+        deflate = zlib.compressobj(9, zdict=USUAL)
+        content = deflate.compress(json.dumps(said, separators=(",", ":")).encode()) + deflate.flush()
         head = MAGIC + struct.pack("<HI", VERSION, len(content)) + content
         return head + struct.pack("<I", zlib.crc32(head))
 
@@ -129,7 +138,7 @@ def head_of(content: bytes) -> tuple[About, int] | None:
             "read it with an oration as new as the one that wrote it"
         )
     try:
-        return _about(zlib.decompressobj().decompress(content[start:end], MOST_HEAD)), end + 4
+        return _about(zlib.decompressobj(zdict=USUAL).decompress(content[start:end], MOST_HEAD)), end + 4
     except (ValueError, KeyError, TypeError, ArithmeticError, zlib.error) as wrong:
         raise BadInput(
             f"its header says what cannot be ({type(wrong).__name__}: {wrong}); expected what oration writes, "

@@ -160,14 +160,15 @@ def _plots(result: RateDistortion) -> Iterable[Plot]:
             if point.kbps is None and measure.name in point.scores
         )
         sign = "\u2191" if measure.better == "higher" else "\u2193"
-        unit = " (per cent)" if measure.percent else ""
+        unit = ", per cent" if measure.percent else ""
         yield Plot(
-            measure.label,
+            f"{measure.label}{unit} {sign} {measure.better} is better",
             tuple(lines),
             "kbit/s, measured",
-            f"{measure.label}{unit}, {sign} {measure.better} is better",
+            "",
             levels,
             logarithmic=True,
+            keyed=True,
         )
 
 
