@@ -17,10 +17,13 @@ remembers (`Windowed`) leaves the state before good for that.
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from oration.core import BadInput
 
 State = Any
 """Nested tuples of tensors [B, ...]; those of layers that look ahead hold numbers too."""
@@ -33,6 +36,9 @@ class Pieces(nn.Module):
     down: int = 1
     aligned: bool = True
     """Only layers that never look ahead are aligned; the states of those alone may be reset stream by stream."""
+
+    delay: int = 0
+    """Outputs by which a layer made aligned by `late` is late."""
 
     def start(self, batch: int, like: Tensor) -> State:
         """What is remembered before the first push of `batch` streams, on the device and of the dtype of `like`."""
@@ -49,6 +55,33 @@ class Pieces(nn.Module):
     def reset(self, state: State, slots: Tensor, like: Tensor) -> State:
         """The state with the streams where bool[B] `slots` is True at their start again (aligned layers)."""
         return choose(slots, self.start(len(slots), like), state)
+
+
+def late(layer: nn.Module) -> Pieces:
+    """The same layer, aligned: what it would give after a look ahead it gives that much later instead.
+
+    Weights are shared. Possible where only the last layer of a chain looks ahead, and only to cut off its beginning:
+    what was cut off comes first, `delay` outputs of no meaning, and everything else that much later.
+
+    Raises:
+        BadInput: a layer that truly needs what follows.
+    """
+    if isinstance(layer, Pieces) and layer.aligned:
+        return layer
+    made = copy.copy(layer)
+    if isinstance(made, Chain) and all(getattr(one, "aligned", True) for one in [*made.layers][:-1]):
+        last = late(made.layers[-1])
+        made.__dict__["_modules"] = {"layers": nn.ModuleList([*[*made.layers][:-1], last])}
+        made.aligned, made.delay = True, last.delay
+        return made
+    delay = getattr(made, "cut", None)
+    if not isinstance(made, Pieces) or delay is None:
+        raise BadInput(
+            f"{type(layer).__name__} looks ahead, so it cannot answer every frame at once; stream a recording through "
+            "live() and speaker() instead, or take a causal codec"
+        )
+    made.aligned, made.delay = True, delay
+    return made
 
 
 def choose(where: Tensor, left: State, right: State) -> State:

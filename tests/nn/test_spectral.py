@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from oration.core import BadInput
+from oration.nn.conv import Conv
 from oration.nn.convnext import ConvNeXt, ConvNeXtBlock, DepthwiseConv
 from oration.nn.istft import InverseStft, StftHead
-from oration.nn.pieces import Chain, join, whole
+from oration.nn.pieces import Chain, join, late, whole
 from oration.nn.spectral import InverseSpectrum, Spectrum
 
 FFT, HOP, DIM = 32, 8, 5
@@ -164,3 +165,25 @@ def test_what_cannot_be_built():
         Spectrum(160, 160)
     with pytest.raises(BadInput, match="fft - hop = 24"):
         InverseSpectrum(4, FFT, HOP, 25)
+
+
+def test_a_late_layer_is_aligned_and_says_the_same_later():
+    torch.manual_seed(0)
+    net = Chain(nn.Linear(6, 8), Chain(Conv(8, 8, 3), InverseSpectrum(8, 32, 8, 12))).double()
+    later = late(net)
+    assert not net.aligned
+    assert (later.aligned, later.delay) == (True, 12)
+    x = torch.randn(3, 11, 6, dtype=torch.float64)
+    with torch.no_grad():
+        state, parts = later.start(3, x), []
+        for frame in x.split(1, 1):
+            y, state = later.push(frame, state)
+            assert y.shape == (3, 8, 1)
+            parts.append(y)
+        said = torch.cat(parts, 1)
+        torch.testing.assert_close(said[:, 12:], net(x)[:, :-12], atol=1e-10, rtol=0)
+        again = later.reset(state, torch.tensor([True, False, False]), x)
+        y, _ = later.push(x[:, :1], again)
+        torch.testing.assert_close(y[0], said[0, :8], atol=1e-10, rtol=0)
+    with pytest.raises(BadInput, match="Conv looks ahead, so it cannot answer every frame at once"):
+        late(Chain(Conv(8, 8, 3, left=1, right=1)))
