@@ -8,7 +8,7 @@ copies for depthwise filters that are trained, and for the rest the library's ke
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -52,6 +52,11 @@ class Weighted(Pieces):
     def _shift(self) -> Tensor | None:
         """The bias of what the kernel gives."""
         return self.bias
+
+    def train(self, mode: bool = True) -> Self:
+        """As of any module; the kernel is made anew, whatever an optimizer did to the weight."""
+        self._ready = None
+        return super().train(mode)
 
     def kernel(self) -> Tensor:
         """The weight as it counts, in the order that computing wants; remembered where no gradient is asked for."""

@@ -172,6 +172,8 @@ class Loop:
         for settings in optimizer.param_groups:
             settings["lr"] = lr
         optimizer.step()
+        # torch's fused step changes weights without saying so, and layers remember what they made of them.
+        torch.autograd.graph.increment_version(self.groups[group])
         return norm
 
     def _refuse(self, step: int, group: str, name: str, values: dict[str, float]) -> None:

@@ -271,3 +271,30 @@ def test_weights_in_eight_bits_are_a_quarter_as_large_and_nearly_the_same(tmp_pa
     for (name, found), wanted in zip(other.state_dict().items(), part.state_dict().values(), strict=True):
         rows = wanted.float().abs().amax(tuple(range(1, wanted.ndim)), keepdim=True) if wanted.ndim > 1 else wanted
         assert (found - wanted).abs().le(rows.abs() / 200 + 1e-9).all(), name
+
+
+def test_layers_that_remember_their_weights_see_every_update(tmp_path):
+    """torch's fused optimizers leave the version counters of weights alone."""
+    from oration.nn.conv import Conv
+
+    part = nn.ModuleDict({"conv": Conv(1, 1, 3)})
+
+    class Objective(nn.Module):
+        def groups(self, part):
+            return {"model": list(part.parameters())}
+
+        def losses(self, part, batch, progress):
+            yield "model", Loss(part["conv"](batch["x"]).square().mean())
+
+    stage = Train(
+        part="conv", feed=None, objective=None, budget=Steps(12), dev_every=3, dev_batches=1, precision="fp32"
+    )
+    batches = lambda step: {"x": torch.ones(1, 8, 1)}  # noqa: E731
+    loop = Loop(stage, part, Objective(), batches, tmp_path, dev=batches)
+    loop.optimizers["model"].param_groups[0]["lr"] = 0.1
+    loop.run()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    held_out = [line["dev/loss"] for line in lines if "dev/loss" in line]
+    trained = [line["loss"] for line in lines if "loss" in line]
+    assert held_out == sorted(held_out, reverse=True)
+    assert held_out[0] == pytest.approx(trained[3], rel=1e-5)  # what the update after it begins with
