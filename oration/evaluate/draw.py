@@ -258,8 +258,8 @@ def _curve(line: Line, colour: int, place: Any) -> str:
     if line.dots or len(points) == 1:
         said = [text for text, y in zip(line.said or [""] * len(line.y), line.y, strict=True) if np.isfinite(y)]
         parts += [
-            f'<circle class="dot c{colour}" cx="{x:.1f}" cy="{y:.1f}" r="{4.5 if text else 3.5}">'
-            f"{f'<title>{escape(text)}</title>' if text else ''}</circle>"
+            f'<circle class="dot c{colour}" cx="{x:.1f}" cy="{y:.1f}" r="{4.5 if text else 3.5}"'
+            + (f"><title>{escape(text)}</title></circle>" if text else "/>")
             for (x, y), text in zip(points, said, strict=True)
         ]
     return "".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any, TypeVar, cast
 
@@ -13,8 +14,10 @@ from oration.lms.text import merge
 from oration.nn.flat import FlatStack
 from oration.nn.graph import GraphStack
 from oration.nn.linear import Weights, freeze, frozen
+from oration.nn.native import NativeLinear, NativeStack, usable
 
 M = TypeVar("M", bound=nn.Module)
+Make = Callable[[nn.Linear, Weights], nn.Module]
 
 
 def quick(model: M, weights: Weights) -> M:
@@ -23,25 +26,28 @@ def quick(model: M, weights: Weights) -> M:
     copy = cast(Any, deepcopy(model, cast(Any, shared)).eval())
     merge(copy.body)
     stack = getattr(copy.body, "stack", copy.body)
+    make: Make = NativeLinear if usable(model) else frozen
     if model.first.is_cuda and weights != "int8" and FlatStack.fits(stack):  # type: ignore[union-attr]
         dtype = torch.bfloat16 if weights == "bf16" else torch.float32
         copy.body.stack = GraphStack(stack.to(dtype), dtype)
     else:
-        freeze(copy.body, weights)
-        if FlatStack.fits(stack):
+        freeze(copy.body, weights, make)
+        if make is NativeLinear and NativeStack.fits(stack):
+            copy.body.stack = NativeStack(stack)
+        elif FlatStack.fits(stack):
             copy.body.stack = FlatStack(stack)
     if isinstance(copy.head, RowsModel) and copy.head.tied:
-        _untie(copy.head, weights)
+        _untie(copy.head, weights, make)
     elif not hasattr(copy, "cell_nats"):  # models of whole grids have their own ways with the head's weights
-        freeze(copy.head, weights)
+        freeze(copy.head, weights, make)
     return cast(M, copy)
 
 
-def _untie(head: RowsModel, weights: Weights) -> None:
+def _untie(head: RowsModel, weights: Weights, make: Make) -> None:
     """Projections of its own for a head that shares the embeddings: a frozen layer is another thing than a table."""
     for name, table in head._embeddings[0].items():
         weight: Any = table.weight
         layer = nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")
         layer.weight = weight
-        head.projections[name] = frozen(layer, weights)
+        head.projections[name] = make(layer, weights)
     head.tied = False

@@ -7,6 +7,7 @@ arithmetic, and there CPUs with bfloat16 and 8-bit dot products (AVX-512 BF16 an
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -35,12 +36,17 @@ def frozen(layer: nn.Linear, weights: Weights, *, alone: bool = True) -> nn.Modu
     Raises:
         BadInput: another precision.
     """
-    if weights not in ("fp32", "bf16", "int8"):
-        raise BadInput(f"weights={weights!r} is no precision of frozen weights; take 'fp32', 'bf16' or 'int8'")
+    known(weights)
     with torch.no_grad():
         if weights == "int8":
             return Int8Linear(layer)
         return PackedLinear(layer, torch.float32 if weights == "fp32" else torch.bfloat16, alone=alone)
+
+
+def known(weights: str) -> None:
+    """Raises BadInput for a precision that frozen weights cannot have."""
+    if weights not in ("fp32", "bf16", "int8"):
+        raise BadInput(f"weights={weights!r} is no precision of frozen weights; take 'fp32', 'bf16' or 'int8'")
 
 
 def matrix(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
@@ -52,13 +58,13 @@ def matrix(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
     return layer
 
 
-def freeze(module: nn.Module, weights: Weights) -> None:
-    """Put `frozen` layers in the place of all linear layers inside a module."""
+def freeze(module: nn.Module, weights: Weights, make: Callable[[nn.Linear, Weights], nn.Module] = frozen) -> None:
+    """Put `frozen` layers, or those that `make` makes, in the place of all linear layers inside a module."""
     for name, child in module.named_children():
         if type(child) is nn.Linear:
-            setattr(module, name, frozen(child, weights))
+            setattr(module, name, make(child, weights))
         else:
-            freeze(child, weights)
+            freeze(child, weights, make)
 
 
 class PackedLinear(nn.Module):

@@ -154,7 +154,7 @@ def test_a_version_follows_settings_and_weights_and_nothing_else(tiny_model):
     version = version_of(lm, ["units", "f0"])
     assert version == version_of(again, ["f0", "units"])
     assert version != version_of(lm, ["units"])
-    again.part("ulm").state_dict()["head.main.weight" if False else next(iter(again.part("ulm").state_dict()))].zero_()
+    next(iter(again.part("ulm").state_dict().values())).zero_()
     assert version == version_of(again, ["units", "f0"])
     again.part("units").centroids[0, 0] += 1
     assert version != version_of(again, ["units", "f0"])
@@ -255,7 +255,11 @@ def test_sound_is_stored_in_pieces_as_in_one(hum, tmp_path, suffix):
     write(hum, tmp_path / f"a{suffix}")
     cuts = [Waveform(part, hum.rate) for part in np.split(hum.samples, [5, 70_000 // 4, 20_000])]
     assert write_blocks(cuts, tmp_path / f"b{suffix}", hum.rate) == len(hum)
-    np.testing.assert_array_equal(read(tmp_path / f"a{suffix}").samples, read(tmp_path / f"b{suffix}").samples)
+    one, cut = (read(tmp_path / f"{name}{suffix}").samples for name in "ab")
+    if suffix in (".wav", ".flac"):
+        np.testing.assert_array_equal(one, cut)
+    assert len(one) == len(cut)
+    np.testing.assert_allclose(one, cut, atol=0.02)  # Vorbis cuts its own blocks by how it is fed
 
 
 def test_sound_in_pieces_is_refused_as_in_one(hum, tmp_path):

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oration.core import TICKS, BadInput, Spec, Stream
-from oration.core.container import Reader, Span, Writer, read
+from oration.core.container import Reader, Span, Writer, rans, read
 from oration.core.container import about as heads
 from oration.core.container.search import scan
 
@@ -314,7 +314,7 @@ def test_a_header_that_cannot_be_is_refused(change, said):
     assert "\n" not in str(told.value)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.integers(0, 1 << 30), st.integers(0, 3), st.booleans())
 def test_content_that_no_writer_made_is_lost_though_its_checksum_fits(content_seed, block, longer):
     specs, example = small()
@@ -387,6 +387,30 @@ def test_nothing_is_overwritten_or_left_behind(tmp_path):
         pass
     assert read(path).example == {}
     assert [p.name for p in tmp_path.iterdir()] == ["a.orat"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 1 << 16), st.integers(9, 20), st.booleans())
+def test_lanes_are_decoded_together_as_one_by_one(seed, lanes, broken):
+    rng = np.random.default_rng(seed)
+    frequencies = [rans.frequencies(np.maximum(0, rng.integers(-3, 9, size))) for size in (2, 40, 8193)]
+    frequencies = [f if f.any() else rans.frequencies(np.ones(len(f), np.int64)) for f in frequencies]
+    tables, of = rans.Tables(frequencies), rng.integers(0, 3, (50, lanes))
+    lengths = rng.integers(0, 51, lanes)
+    draw = [rng.choice(len(f), of.shape, p=f / rans.TOTAL) for f in frequencies]
+    symbols = np.where(np.arange(50)[:, None] < lengths, np.choose(of, draw), 0)
+    contents = rans.encode(symbols, of, lengths, tables)
+    if broken:
+        contents = [rng.bytes(len(content) + int(rng.integers(-4, 3))) for content in contents]
+    together, even = rans.decode(contents, of, lengths, tables)
+    for lane in range(lanes):
+        alone, fine = rans.decode(contents[lane : lane + 1], of[:, [lane]], lengths[[lane]], tables)
+        assert fine[0] == even[lane]
+        if fine[0]:
+            np.testing.assert_array_equal(alone[:, 0], together[:, lane])
+    if not broken:
+        assert even.all()
+        np.testing.assert_array_equal(together, symbols)
 
 
 def test_skewed_streams_take_less_room_and_uniform_ones_no_more():

@@ -6,6 +6,7 @@ import json
 import math
 import struct
 import zlib
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 import soundfile
 
 from oration.core import BadInput, Spec, Stream, Waveform
-from oration.evaluate.draw import Lane, Level, Line, plot_svg, runs, spectrogram_png, ticks_of
+from oration.evaluate.draw import Lane, Level, Line, octaves_of, plot_svg, runs, spectrogram_png, ticks_of
 from oration.evaluate.interval import Estimate
 from oration.evaluate.report import (
     Column,
@@ -21,6 +22,7 @@ from oration.evaluate.report import (
     Player,
     Players,
     Plot,
+    Plots,
     Section,
     Table,
     Text,
@@ -254,3 +256,26 @@ def test_the_numbers_lie_beside_the_page(tmp_path):
     assert data["results"]["wer"] == {"value": 0.5, "low": None, "high": 0.6, "n": 3}
     with pytest.raises(BadInput, match="does not exist"):
         write_page(tmp_path / "no" / "report.html", sections())
+
+
+def test_points_over_a_logarithmic_axis_keep_their_own_intervals():
+    line = Line("ours", [1, 2, 4], [1, 2, 3], [0, math.nan, 2], [2, math.nan, 4], True, True, ["one", "<two>", "four"])
+    svg = plot_svg([line], [], "kbit/s", "y", label="l", logarithmic=True)
+    assert svg.count('class="reach') == 2, "a point without an interval has no bar"
+    assert "&lt;two&gt;" in svg
+    at = [float(part.split('"')[0]) for part in svg.split('cx="')[1:]]
+    assert at[1] - at[0] == pytest.approx(at[2] - at[1], abs=0.2), "octaves are equally far apart"
+    with pytest.raises(BadInput, match="begins above 0"):
+        plot_svg([Line("a", [0, 1], [1, 2])], [], "x", "y", label="l", logarithmic=True)
+    assert octaves_of(0.45, 24) == [0.5, 1, 2, 5, 10, 20]
+    assert octaves_of(5.2, 6.1) == ticks_of(5.2, 6.1, 4)
+
+
+def test_plots_stand_side_by_side_with_their_levels_named_below():
+    plot = Plot(
+        "PESQ", (Line("a", [1, 2], [1, 2], dots=True, said=["p", "q"]),), "kbit/s", "", (Level("original", 1.5),)
+    )
+    html = page([Section("All", (Plots((plot, replace(plot, logarithmic=True, keyed=True))),))])
+    assert html.count('class="chart"') == 2
+    assert html.count("original (1.5)") == 1
+    assert html.count(">original</text>") == 1

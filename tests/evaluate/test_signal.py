@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from oration.core import BadInput, Waveform
-from oration.evaluate.signal import f0_error, mel_distance, pesq, stoi
+from oration.evaluate.signal import f0_error, mel_distance, pesq, si_sdr, stoi
 
 RATE = 16_000
 
@@ -79,3 +79,13 @@ def test_bad_input():
         f0_error([wave, wave], [wave, empty])
     with pytest.raises(BadInput, match="0 copies of 0"):
         mel_distance([], [])
+
+
+def test_distortion_is_in_decibels_whatever_the_loudness():
+    rng = np.random.default_rng(0)
+    clean = [Waveform(0.1 * rng.standard_normal(RATE), RATE) for _ in range(3)]
+    noise = [0.01 * rng.standard_normal(RATE) for _ in clean]
+    copies = [Waveform(0.3 * (wave.samples + one) + 0.2, RATE) for wave, one in zip(clean, noise, strict=True)]
+    assert si_sdr(clean, copies).mean.value == pytest.approx(20, abs=0.2)
+    assert si_sdr(clean, clean).mean.value == 100
+    assert si_sdr(clean, [Waveform(np.ones(RATE), RATE)] * 3).scores == (-100.0,) * 3

@@ -122,7 +122,7 @@ class Counter:
 
 
 def tables_of(models: Sequence[Model]) -> bytes:
-    """Models as bytes, the shorter of two ways: deflated, or as Elias' gamma codes, for tables that are mostly empty."""
+    """Models as bytes, the shorter of two ways: deflated, or as Elias' gamma codes where tables are mostly empty."""
     dense = b"\0" + zlib.compress(b"".join(bytes([model.way]) + model.weights for model in models), 9)
     bits = "".join(f"{model.way:02b}" + (_sparse(model.weights) if model.way != PACKED else "") for model in models)
     sparse = b"\1" + int(f"1{bits}", 2).to_bytes(len(bits) // 8 + 1)

@@ -158,7 +158,7 @@ def rate_distortion(
         absent=tuple(absent),
         comparisons=_comparisons(points[1:], ours, intervals),
         notes=tuple(dict.fromkeys(system.how for system in systems if not system.trouble())),
-        not_computed={name: why for name, why in missing().items() if name not in without},
+        not_computed=missing(without),
     )
 
 

@@ -80,7 +80,7 @@ def measure(
     original = resample(original, RATE)
     heard = original if copy is None else resample(copy, RATE)
     found: dict[str, Sums | None] = {}
-    absent = {*missing(), *without}
+    absent = {*missing(without), *without}
 
     def add(name: str, score: Callable[[], Sums | float | None]) -> None:
         if name not in absent:
@@ -120,9 +120,15 @@ def _mel() -> LogMel:
     return LogMel()
 
 
-@lru_cache(maxsize=1)
-def missing() -> dict[str, str]:
-    """Measure -> why it cannot be computed here: a package that is not installed."""
+def missing(without: Sequence[str] = ()) -> dict[str, str]:
+    """Measure -> why it cannot be computed here: a package that is not installed; `without` are not tried."""
+    found = {one.name: _why_not(one.name) for one in MEASURES if one.name not in without}
+    return {name: why for name, why in found.items() if why}
+
+
+@lru_cache(maxsize=len(MEASURES))
+def _why_not(name: str) -> str:
+    """Empty if it can be computed."""
     noise = Waveform(0.1 * np.random.default_rng(0).standard_normal(RATE).astype(np.float32), RATE)
     tries: dict[str, Callable[[], object]] = {
         "pesq": lambda: pesq_of(noise.samples, noise.samples),
@@ -131,10 +137,8 @@ def missing() -> dict[str, str]:
         "wer": lambda: (PocketSphinx().name, count_errors("a", "a")),
         "voice": lambda: voices([noise]),
     }
-    found = {}
-    for name, attempt in tries.items():
-        try:
-            attempt()
-        except OrationError as failure:
-            found[name] = str(failure)
-    return found
+    try:
+        tries.get(name, lambda: None)()
+    except OrationError as failure:
+        return str(failure)
+    return ""

@@ -15,6 +15,8 @@ from oration.evaluate.tables import INTERVAL
 
 SLACK = 1.05
 """Rates that differ by no more than this factor are called the same."""
+FEW = 10
+"""Clips below which intervals are not to be believed."""
 GROUPS = (
     ("What is heard", ("pesq", "stoi", "dnsmos")),
     ("Words and voice", ("wer", "voice")),
@@ -64,12 +66,10 @@ def _between(result: RateDistortion, first: Point, second: Point) -> list[Compar
 
 
 def _lead(result: RateDistortion) -> str:
-    if not result.comparisons:
-        return "No codec of ours was compared with a codec of others, so there is nobody to be better."
     return (
         "Each codec of others stands beside the nearest rates of ours, below and above its own. A side is better where "
         "the 95 % interval of the difference, paired by clip, leaves out zero; one in twenty such intervals would "
-        "without any difference."
+        "without any difference." + (f" {result.clips} clips are too few to believe it." if result.clips < FEW else "")
     )
 
 
@@ -248,12 +248,14 @@ def _players(result: RateDistortion, texts: Sequence[str | None]) -> Iterable[Pl
     """Each shown clip by all systems, the original first, then from few bits to many, then those without bits."""
     order = sorted(result.points, key=lambda point: (point.label != ORIGINAL, _kbps(point)))
     for number in sorted({number for point in result.points for number in point.shown}):
-        players = [
-            Player(point.label, point.shown[number], "" if point.kbps is None else f"{point.kbps.value:.2f} kbit/s")
-            for point in order
-            if number in point.shown
-        ]
+        players = [Player(point.label, point.shown[number], _cost(point)) for point in order if number in point.shown]
         yield Players(tuple(players), texts[number] or f"Clip {number + 1}")
+
+
+def _cost(point: Point) -> str:
+    if point.kbps is not None:
+        return f"{point.kbps.value:.2f} kbit/s"
+    return "not coded" if point.label == ORIGINAL else "not quantised"
 
 
 def _method(result: RateDistortion) -> Iterable[str]:
