@@ -3,9 +3,9 @@
     python benchmarks/codecs_mimi.py [--frames 25] [--seconds 60] [--rounds 7] [--sessions 8] [--minutes 5]
 
 One thread, processor time. The variants take turns; the ratio is the median of the rounds' ratios to the package in
-float32, with the least and the greatest beside it. Weights and sound are random, and no speed depends on them. Codes are
-checked to be the same in float32, and sound to be within 1e-4. A long tensor is fetched page by page from the system each
-time it is made, so whole files are measured a second time in a process whose allocator keeps its memory
+float32, with the least and the greatest beside it. Weights and sound are random, and no speed depends on them. Codes
+are checked to be the same in float32, and sound to be within 1e-4. A long tensor is fetched page by page from the system
+each time it is made, so whole files are measured a second time in a process whose allocator keeps its memory
 (MALLOC_MMAP_MAX_=0). `--minutes`: what memory a recording so long takes beyond the model, in a process of its own.
 """
 

@@ -20,7 +20,7 @@ from oration.core import OrationError
 FROZEN = {
     "demo": "--model --out --seed",
     "prepare": "--aligner --no-align --out --seed --text --voices --workers",
-    "train": "--data --device --out --part --set",
+    "train": "--data --device --out --part --parts-of --set",
     "reply": "--model --out --overwrite --seconds --seed --task --temperature --text --top-k --voice",
     "encode": "--model --no-entropy --out --overwrite",
     "decode": "--model --out --overwrite --voice",

@@ -63,9 +63,7 @@ class Codec:
         encoder, decoder = (tuple(net.tiny() for net in side) for side in (self.encoder, self.decoder))
         quantizer = self.quantizer.tiny()
         levels = None if self.levels is None else min(self.levels, quantizer.levels)
-        return replace(
-            self, encoder=encoder, quantizer=quantizer, decoder=decoder, dim=encoder[-1].dim, levels=levels
-        )
+        return replace(self, encoder=encoder, quantizer=quantizer, decoder=decoder, dim=encoder[-1].dim, levels=levels)
 
     @property
     def hop(self) -> int:

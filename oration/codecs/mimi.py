@@ -1,7 +1,7 @@
 """Mimi: a SEANet with Transformers in its bottleneck, whose first level says what is said. Défossez et al. 2024.
 
-arXiv:2410.00037, section 3.3. Both Transformers look back 10 s and never ahead, so a frame of 80 ms goes in and its codes
-come out at once. The figures are those of the released model (`kyutai/mimi`; the package `moshi`, models/loaders.py).
+arXiv:2410.00037, section 3.3. Both Transformers look back 10 s and never ahead, so a frame of 80 ms goes in and its
+codes come out at once. The figures are those of the released model (`kyutai/mimi`; the package `moshi`, models/loaders.py).
 
     wave  -- SEANet / 960 -->  25 Hz  -- 8 layers -->  -- stride 2 -->  12.5 Hz  -->  codec.0; codec.1 ... codec.7
     wave  <-- SEANet * 960 --  25 Hz  <-- 8 layers --  <-- stride 2 --  12.5 Hz  <--
@@ -17,6 +17,9 @@ from oration.nn.conv import Conv, Upsample
 from oration.nn.quantize import SplitRvq
 from oration.nn.transformer import Layer, TransformerStack
 from oration.nn.windowed import Windowed
+
+SCALED = Layer(norm="layer", norm_eps=1e-5, mlp="gelu", scale=0.01, final=False)
+"""What the layers are made of; each adds little at first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +39,7 @@ class Context:
     """Frames that a frame sees, itself the last."""
     base: float = 10_000.0
     """Of the rotary positions."""
-    layer: Layer = Layer(norm="layer", norm_eps=1e-5, mlp="gelu", scale=0.01, final=False)
+    layer: Layer = SCALED
 
     def tiny(self) -> Context:
         """Two layers of the same kind that look back eight frames."""

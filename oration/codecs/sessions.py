@@ -43,7 +43,7 @@ class Sessions:
         """`model`: perhaps from `fast`."""
         if not model.aligned or model.numbers.block > 1:
             raise BadInput(
-                "this codec looks ahead or has levels of several frames, expected one that answers every frame at once, "
+                "this codec looks ahead or has levels of several frames, expected one that answers each frame at once, "
                 "such as Mimi; use its live() and speaker() instead"
             )
         self.model, self.count = model.eval(), count

@@ -50,7 +50,13 @@ class Unframed:
 
 
 _DEEP = Context(
-    dim=1024, width=1024, inside=1024, heads=16, ffn=4096, window=32, layer=Layer(norm="layer", norm_eps=1e-5, mlp="gelu")
+    dim=1024,
+    width=1024,
+    inside=1024,
+    heads=16,
+    ffn=4096,
+    window=32,
+    layer=Layer(norm="layer", norm_eps=1e-5, mlp="gelu"),
 )
 
 

@@ -26,7 +26,7 @@ def few(module: nn.Module, weights: Weights) -> None:
         BadInput: another precision than `fp32`, `bf16` and `int8`.
     """
     for name, child in module.named_children():
-        if type(child) is Windowed and child.stack.blocks[0].attention.interleaved:
+        if type(child) is Windowed and cast(Any, child.stack.blocks[0]).attention.interleaved:
             setattr(module, name, FewWindowed(child, weights))
         elif type(child) is nn.Linear:
             setattr(module, name, frozen(child, weights, alone=False))

@@ -1,4 +1,4 @@
-"""A causal Transformer over time that looks back so far and no further, whole or in pieces. Layers only; knows no speech.
+"""A causal Transformer over time that looks back through a window, whole or in pieces. Layers only; knows no speech.
 
 What it remembers is a ring of keys and values of the last steps, so that neither memory nor time of a push grows with
 the stream.

@@ -67,7 +67,9 @@ def test_any_cutting_gives_the_same(name, length, cuts, seed):
     frames = -(-length // model.hop)
     assert ids(model, example).shape == (frames, len(model.specs()))
     live = model.live()
-    parts = [p for cut in np.split(wave, sorted(min(c, length) for c in cuts)) for p in live.push(Waveform(cut, model.rate))]
+    parts = [
+        p for cut in np.split(wave, sorted(min(c, length) for c in cuts)) for p in live.push(Waveform(cut, model.rate))
+    ]
     found = torch.cat([ids(model, part) for part in [*parts, *live.flush()]])
     assert torch.equal(found, ids(model, example))
     (whole,) = model.decode([example])
@@ -119,7 +121,9 @@ def test_fast_leaves_the_model_as_it_was():
     model = drawn("mimi")
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     quick = fast(model)
-    assert {name: weight.shape for name, weight in model.state_dict().items()} == {n: w.shape for n, w in before.items()}
+    assert {name: weight.shape for name, weight in model.state_dict().items()} == {
+        n: w.shape for n, w in before.items()
+    }
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
     wave = Waveform(sound(model, 40).flatten().numpy(), model.rate)
     (first,), (second,) = model.encode([wave]), quick.encode([wave])

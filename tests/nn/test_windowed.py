@@ -21,9 +21,7 @@ LAYER = Layer(norm="layer", norm_eps=1e-5, mlp="gelu", scale=0.3, final=False)
 
 def net(layer=LAYER, width=12, window=9, positions="rotary_interleaved", **more):
     torch.manual_seed(0)
-    stack = TransformerStack(
-        dim=16, layers=2, heads=2, ffn=24, window=window, layer=layer, positions=positions, **more
-    )
+    stack = TransformerStack(dim=16, layers=2, heads=2, ffn=24, window=window, layer=layer, positions=positions, **more)
     with torch.no_grad():
         for weight in stack.parameters():
             weight.normal_(std=0.4)

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from oration.codecs.encodec import ENCODEC_24K, ENCODEC_24K_6KBPS
 from oration.codecs.released_encodec import IGNORED, NEW, package, transformers
+from oration.codecs.seanet import SeaNetDecoder, SeaNetEncoder
 from oration.core import Waveform
 from oration.core.released import carry, load_released
 
@@ -98,6 +99,26 @@ def test_its_authors_package_has_the_same_codes_and_sound(tmp_path):
     (example,) = model.encode([Waveform(x, 24_000)])
     assert np.array_equal(np.stack([stream.ids for stream in example.values()]), codes.numpy())
     np.testing.assert_allclose(model.decode([example])[0].samples, wave.numpy(), atol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parity("encodec", reference="transformers EncodecModel")
+def test_one_segment_at_48_khz_goes_through_the_same_nets():
+    from transformers import EncodecConfig, EncodecModel
+
+    config = EncodecConfig(
+        audio_channels=2, norm_type="time_group_norm", use_causal_conv=False, hidden_size=DIM, num_filters=FILTERS,
+        codebook_size=SIZE, codebook_dim=DIM, target_bandwidths=[LEVELS * 6 * 75 / 1000],
+    )  # fmt: skip
+    published = drawn(EncodecModel(config), seed=2)
+    kind = {**SMALL, "channels": 2, "causal": False, "norm": "time"}
+    nets = (SeaNetEncoder(**kind),), (SeaNetDecoder(**kind),)
+    model = replace(TINY, encoder=nets[0], decoder=nets[1]).build().eval()
+    carry(model, published.state_dict(), transformers(normed=False), IGNORED)
+    x = torch.from_numpy(sound(2 * 4007)).view(1, 4007, 2)
+    vectors = published.encoder(x.mT).mT
+    torch.testing.assert_close(model.encoder(x), vectors, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(model.decoder(vectors), published.decoder(vectors.mT).mT, atol=1e-4, rtol=1e-4)
 
 
 def test_the_published_size():

@@ -80,15 +80,17 @@ def measure(
     original = resample(original, RATE)
     heard = original if copy is None else resample(copy, RATE)
     found: dict[str, Sums | None] = {}
-    absent = {*missing(without), *without}
+
+    def wanted(name: str) -> bool:
+        return name not in without and not _why_not(name)
 
     def add(name: str, score: Callable[[], Sums | float | None]) -> None:
-        if name not in absent:
+        if wanted(name):
             value = score()
             found[name] = (value, 1.0) if isinstance(value, float) else value
 
     if not len(heard):
-        return dict.fromkeys((one.name for one in MEASURES if one.name not in absent), None)
+        return dict.fromkeys((one.name for one in MEASURES if wanted(one.name)), None)
     add("dnsmos", lambda: dnsmos_of(heard)[0])
     add("wer", lambda: None if text is None else _words(heard, text))
     if copy is None:
@@ -102,7 +104,7 @@ def measure(
     add("voice", lambda: float(np.prod(voices([original, heard]), 0).sum()))
     square, gross, voiced, flips, frames = pitch_gap(one, two)
     for name, sums in {"f0": (square, voiced), "gross": (gross, voiced), "voicing": (flips, frames)}.items():
-        if name not in absent:
+        if wanted(name):
             found[name] = sums
     return found
 

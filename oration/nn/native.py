@@ -1,0 +1,229 @@
+"""Linear layers and whole Transformer stacks in C (native.c), for inference on a CPU. Layers only; know no speech.
+
+A step of a small model takes torch longer to call than to compute. Here it is one call, which reads every weight once.
+All weights may be in float32, in bfloat16 (computed in float32), or in 8 bits with a scale for each output, which meet
+inputs of 8 bits with a scale for each row, as in `Int8Linear`. A row's result does not depend on its neighbours.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import weakref
+from ctypes import POINTER, c_double, c_int64, c_void_p
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from oration.nn.compiled import Compiled, compiled
+from oration.nn.flat import FlatStack
+from oration.nn.linear import Weights, known
+from oration.nn.look import Cache
+from oration.nn.transformer import TransformerStack
+
+SOURCE = Path(__file__).with_suffix(".c")
+PANEL = 32
+"""Outputs whose weights lie together."""
+AT_ONCE = 1024
+"""Steps of whole grids run at once, unless one grid has more: what they need then stays in the CPU's cache."""
+KINDS: dict[str, int] = {"fp32": 0, "bf16": 1, "int8": 2}
+MLPS = ("swiglu", "geglu", "gelu", "gelu_tanh", "relu")
+
+
+class _Linear(ctypes.Structure):
+    _fields_ = (
+        *((name, c_void_p) for name in ("weight", "scale", "sums", "bias")),
+        *((name, c_int64) for name in ("inward", "outward", "kind")),
+    )
+
+
+class _Norm(ctypes.Structure):
+    _fields_ = (("weight", c_void_p), ("bias", c_void_p), ("eps", c_double), ("kind", c_int64))
+
+
+class _Block(ctypes.Structure):
+    _fields_ = (
+        *((name, _Norm) for name in ("before", "middle")),
+        *((name, _Linear) for name in ("qkv", "out", "up", "down")),
+    )
+
+
+class _Stack(ctypes.Structure):
+    _fields_ = (
+        ("blocks", POINTER(_Block)),
+        ("frequency", c_void_p),
+        ("final", _Norm),
+        *((name, c_int64) for name in ("layers", "dim", "heads", "kv_heads", "width", "ffn", "mlp")),
+        *((name, c_int64) for name in ("window", "pairs", "interleaved")),
+    )
+
+
+class _Cache(ctypes.Structure):
+    _fields_ = (
+        ("keys", POINTER(c_void_p)),
+        ("values", POINTER(c_void_p)),
+        ("held", c_void_p),
+        ("length", c_void_p),
+        ("capacity", c_int64),
+    )
+
+
+@functools.cache
+def status() -> Compiled:
+    """The library, compiled when it is first asked for; or why there is none."""
+    found = compiled(SOURCE)
+    if found.library is not None:
+        found.library.oration_linear.argtypes = (c_void_p, c_void_p, c_void_p, c_int64)
+        found.library.oration_stack.argtypes = (*([c_void_p] * 4), c_int64, c_int64, c_int64)
+    return found
+
+
+def usable(module: nn.Module) -> bool:
+    """Whether there is a library, and a module lies where it computes: float32 on the CPU."""
+    weights = [*module.parameters()]
+    return all(w.device.type == "cpu" and w.dtype == torch.float32 for w in weights) and status().library is not None
+
+
+class NativeLinear(nn.Module):
+    """A linear layer with frozen weights, laid out in panels."""
+
+    def __init__(self, layer: nn.Linear, weights: Weights) -> None:
+        super().__init__()
+        known(weights)
+        self.inward, self.outward, self.weights = layer.in_features, layer.out_features, weights
+        weight = layer.weight.detach().float()
+        self.scale, self.sums, self.bias = cast("list[Tensor | None]", [None] * 3)
+        out = self.outward + -self.outward % PANEL
+        if weights == "int8":
+            scale = weight.abs().amax(1).clamp(min=1e-12) / 127
+            whole = F.pad((weight / scale[:, None]).round(), (0, -self.inward % 4, 0, out - self.outward))
+            self.scale = F.pad(scale, (0, out - self.outward))
+            self.sums = (128 * whole.sum(1)).to(torch.int32)
+            fours = whole.to(torch.int8).view(out // PANEL, PANEL, -1, 4)
+            self.panels = fours.transpose(1, 2).contiguous()
+        else:
+            kept = F.pad(weight, (0, 0, 0, out - self.outward)).view(out // PANEL, PANEL, -1).transpose(1, 2)
+            self.panels = kept.to(torch.float32 if weights == "fp32" else torch.bfloat16).contiguous()
+        if layer.bias is not None:
+            self.bias = F.pad(layer.bias.detach().float(), (0, out - self.outward)).contiguous()
+        self.told = _Linear(
+            *(_at(t) for t in (self.panels, self.scale, self.sums, self.bias)),
+            self.inward,
+            self.outward,
+            KINDS[weights],
+        )
+        self._run: Any = cast(Any, status().library).oration_linear
+        self._self = ctypes.addressof(self.told)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float[..., in] -> float[..., out]."""
+        rows = x.contiguous() if x.dtype == torch.float32 else x.float().contiguous()
+        y = torch.empty(*x.shape[:-1], self.outward)
+        if self._run(self._self, rows.data_ptr(), y.data_ptr(), rows.numel() // self.inward):
+            raise MemoryError("there is no memory for a linear layer's result")
+        return y if x.dtype == torch.float32 else y.to(x.dtype)
+
+
+class NativeStack(FlatStack):
+    """A `TransformerStack` whose linear layers are `NativeLinear`: all its steps in one call.
+
+    What C does not know (conditions, vectors for layers, packed grids) runs through torch, with the same weights.
+    """
+
+    def __init__(self, stack: TransformerStack) -> None:
+        super().__init__(stack)
+        self._run: Any = cast(Any, status().library).oration_stack
+        self._caches: weakref.WeakKeyDictionary[Cache, _Cache] = weakref.WeakKeyDictionary()
+        first: Any = stack.blocks[0]
+        blocks = (_Block * len(stack.blocks))(*(_block(block) for block in stack.blocks))
+        self._kept: list[Any] = [blocks]
+        pairs, frequency = 0, None
+        if stack.rotary is not None:
+            frequency = stack.rotary.frequency.double().contiguous()
+            pairs = len(frequency)
+            self._kept.append(frequency)
+        sizes = (len(blocks), stack.dim, stack.heads, stack.kv_heads, stack.width, first.down.inward)
+        self.told = _Stack(
+            blocks,
+            _at(frequency),
+            _norm(stack.norm),
+            *sizes,
+            MLPS.index(first.kind),
+            stack.window or 0,
+            pairs,
+            int(self.interleaved),
+        )
+        self._self = ctypes.addressof(self.told)
+
+    @staticmethod
+    def fits(stack: nn.Module) -> bool:
+        """Whether a stack can run in C, once its linear layers are native."""
+        return (
+            FlatStack.fits(stack)
+            and isinstance(stack, TransformerStack)
+            and stack.causal
+            and stack.norm.__class__ in (nn.RMSNorm, nn.LayerNorm, nn.Identity)
+            and len({block.kind for block in cast(Any, stack.blocks)}) == 1
+        )
+
+    def forward(self, x: Tensor, *, cache: Cache | None = None, extra: Tensor | None = None, **rest: Any) -> Tensor:
+        """As `TransformerStack`."""
+        if extra is not None or rest.get("condition") is not None or x.dtype != torch.float32 or not x.numel():
+            return self.stack(x, cache=cache, extra=extra, **rest)
+        if cache is not None:
+            return self.after(x, cache)
+        position = rest.get("position")
+        plain = position is None or bool((position == torch.arange(x.shape[1])).all())
+        if rest.get("segment") is not None or not plain:
+            return self.stack(x, **rest)
+        return torch.cat([self._alone(part) for part in x.split(max(1, AT_ONCE // x.shape[1]))])
+
+    def after(self, x: Tensor, cache: Cache) -> Tensor:
+        """float[n, S, D], steps that follow the cache -> float[n, S, D]. The cache is told of them."""
+        if self.stack.places is not None:
+            position = cache.length[:, None] + torch.arange(x.shape[1])
+            x = x + self.stack.places(position).to(x.dtype)
+        told = self._caches.get(cache)
+        if told is None:
+            told = self._caches[cache] = _cache(cache)
+        told.held, told.length = cache.held.data_ptr(), cache.length.data_ptr()
+        x = x.contiguous()
+        y = torch.empty_like(x)
+        at = (self._self, ctypes.addressof(told), x.data_ptr(), y.data_ptr())
+        if self._run(*at, x.shape[0], x.shape[1], torch.get_num_threads()):
+            raise MemoryError("there is no memory for a step of the Transformer")
+        return y
+
+    def _alone(self, x: Tensor) -> Tensor:
+        """float[n, S, D], whole grids -> float[n, S, D]. Two layers' keys are held, in turns: none looks further."""
+        stack = self.stack
+        cache = Cache(min(2, len(stack.blocks)), x.shape[0], stack.kv_heads, stack.width, x.shape[1])
+        for of in (cache.keys, cache.values):
+            of.extend(of[i % 2] for i in range(2, len(stack.blocks)))
+        return self.after(x, cache)
+
+
+def _at(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()
+
+
+def _cache(cache: Cache) -> _Cache:
+    keys, values = ((c_void_p * len(t))(*(each.data_ptr() for each in t)) for t in (cache.keys, cache.values))
+    return _Cache(keys, values, None, None, cache.capacity)
+
+
+def _norm(norm: Any) -> _Norm:
+    if isinstance(norm, nn.Identity):
+        return _Norm(None, None, 0.0, -1)
+    bias = getattr(norm, "bias", None)
+    eps = torch.finfo(torch.float32).eps if norm.eps is None else norm.eps
+    return _Norm(_at(norm.weight), _at(bias), eps, int(isinstance(norm, nn.LayerNorm)))
+
+
+def _block(block: Any) -> _Block:
+    up = block.gate_up if block.kind in ("swiglu", "geglu") else block.up
+    layers = (block.attention.qkv, block.attention.out, up, block.down)
+    return _Block(_norm(block.attention_norm), _norm(block.mlp_norm), *(layer.told for layer in layers))
