@@ -83,7 +83,7 @@ def ours(kind, theirs):
 
 
 def sound(seconds):
-    size = round(seconds * RATE) // 2048 * 2048
+    size = max(1, round(seconds * RATE / 10_240)) * 10_240  # whole items of both
     return (np.random.default_rng(0).normal(size=size) * 0.1).astype(np.float32)
 
 

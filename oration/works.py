@@ -1,6 +1,8 @@
 """Whether a recipe works: it builds at its published size; and at its smallest it learns, replies, and loads again.
 
 Smallest means `Recipe.tiny()` on a few seconds of speech: this shows that the parts fit together, not how well they do.
+A language model has learned if it pays less for held-out speech than a unigram model; a codec by itself, if its copies
+of held-out speech are nearer in log-mel spectra than the median spectrum of the speech that it was trained on.
 """
 
 from __future__ import annotations
@@ -11,9 +13,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import torch
 
-from oration.core import BadInput, Example, Specs, Vocab
+from oration.codecs import Codec
+from oration.codecs.awaken import awaken
+from oration.core import BadInput, Example, Specs, Vocab, Waveform
 from oration.data.manifest import Clip, write_manifest
+from oration.evaluate.copies import Copied, copied
 from oration.evaluate.unigram import Asked, Unigram
 from oration.fit import fit
 from oration.generate import score
@@ -21,12 +27,13 @@ from oration.layouts import delay, rate
 from oration.layouts.block import is_stream
 from oration.lms import LM, CtcModel
 from oration.model import SpeechLM
-from oration.objectives import Masked, NextLevel
-from oration.recipe import Recipe
+from oration.objectives import Distance, Gan, Masked, NextLevel
+from oration.recipe import Recipe, named_after
 from oration.reply import Reply, chain, reads
 from oration.sizes import invented, parts_of
 from oration.tasks import Task
-from oration.train.feed import Mix, Packed, generator
+from oration.tokenizers import Channels
+from oration.train.feed import Crops, Mix, Packed, generator
 from oration.train.optim import AdamW, Cosine, Steps
 from oration.train.stage import Train
 
@@ -44,6 +51,12 @@ LONG = 300.0
 
 HELD_OUT = 4
 """Of so many pieces, the last is held out."""
+
+SOUND = Gan(distance=Distance(ffts=(1024, 512, 256), stft=0.0, convergence=0.0), critics=())
+"""What a smallest codec learns from: discriminators take longer to say anything than it has."""
+
+CROP = 0.5
+"""Seconds of sound in a row of its batches."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +81,7 @@ class Works:
     name: str
     title: str = ""
     parameters: dict[str, int] = field(default_factory=dict)
-    """Language model -> parameters at the published size."""
+    """Language model, or codec by itself -> parameters at the published size."""
     published: dict[str, float] = field(default_factory=dict)
     instead: dict[str, str] = field(default_factory=dict)
     steps: float | None = None
@@ -77,8 +90,10 @@ class Works:
     delay: float | None = None
     """Seconds, by the layout alone."""
     learned: list[Learned] = field(default_factory=list)
+    copied: list[Copied] = field(default_factory=list)
+    """Of a recipe without language models: what its codecs make of held-out speech."""
     replied: str = ""
-    """`speech`, `text` or `speech and text`."""
+    """`speech`, `text` or `speech and text`; of a codec by itself, whether codes give sound."""
     loads: bool = False
     trouble: str = ""
     """Why it does not work, in one sentence."""
@@ -91,8 +106,8 @@ class Works:
     @property
     def holds(self) -> bool:
         """Whether all of it is as it should be."""
-        learned = all(entry.holds for entry in self.learned)
-        replied = bool(self.learned and self.replied) or not self.parameters
+        learned = all(entry.holds for entry in (*self.learned, *self.copied))
+        replied = bool((self.learned or self.copied) and self.replied) or not self.parameters
         return self.sized and learned and replied and self.loads and not self.trouble
 
     def record(self) -> dict[str, Any]:
@@ -112,10 +127,11 @@ def built(recipe: Recipe, title: str = "") -> Works:
         if part.trouble:
             raise BadInput(f"part {name!r} of {recipe.name!r} does not build: {part.trouble}")
     works = Works(recipe.name, title, published=dict(recipe.published), instead=dict(recipe.instead))
-    works.parameters = {lm.name: parts[lm.name].parameters for lm in recipe.lms}
+    counted = [lm.name for lm in recipe.lms] or list(codecs_of(recipe))
+    works.parameters = {name: parts[name].parameters for name in counted}
     for name in recipe.published:
         if name not in works.parameters:
-            raise BadInput(f"{recipe.name!r} says how large {name!r} is, but its LMs are {list(works.parameters)}")
+            raise BadInput(f"{recipe.name!r} says how large {name!r} is, but can tell of {list(works.parameters)} alone")
     if recipe.lms:
         task = cast(Task, recipe.lms[0].tasks[0])
         ready = task.prepare(invented(model.specs), model.specs, np.random.default_rng(0))
@@ -125,8 +141,15 @@ def built(recipe: Recipe, title: str = "") -> Works:
     return works
 
 
+def codecs_of(recipe: Recipe) -> dict[str, Codec]:
+    """Name -> each neural codec of the recipe, also one that hears two channels."""
+    found = {named_after(next(iter(part.specs()))): part for part in recipe.tokenizers}
+    inner = {name: part.of if isinstance(part, Channels) else part for name, part in found.items()}
+    return {name: part for name, part in inner.items() if isinstance(part, Codec)}
+
+
 def smallest(recipe: Recipe, updates: int) -> Recipe:
-    """The tiny recipe with its language models trained for so many updates."""
+    """The tiny recipe with its language models trained for so many updates, or half as many for a codec by itself."""
     tiny = recipe.tiny()
     lms, specs = {lm.name: lm for lm in tiny.lms}, SpeechLM(tiny, device="meta").specs
     stages = []
@@ -145,8 +168,33 @@ def smallest(recipe: Recipe, updates: int) -> Recipe:
                 dev_batches=4,
                 keep="best",
             )
+        elif not lms and stage.part in codecs_of(recipe):
+            stage = _of_codec(stage, _objective(recipe, stage.part), max(1, updates // 2))
         stages.append(replace(stage, data=Mix()))
     return replace(tiny, training=tuple(stages))
+
+
+def _objective(recipe: Recipe, part: str) -> Gan:
+    """What it learns from at its published size."""
+    return next(cast(Gan, stage.objective) for stage in recipe.training if stage.part == part)
+
+
+def _of_codec(stage: Train, published: Gan, updates: int) -> Train:
+    """A codec's stage: distances of the sound, and those losses of its own and of a teacher that the paper has."""
+    objective = replace(SOUND, own=published.own, distil=published.distil)
+    return replace(
+        stage,
+        objective=objective,
+        feed=replace(cast(Crops, stage.feed), seconds=CROP, batch=4),
+        budget=Steps(updates),
+        optimizer=AdamW(lr=3e-3, betas=(0.8, 0.99)),
+        schedule=Cosine(warmup=10),
+        precision="fp32",
+        save_every=updates,
+        dev_every=max(1, updates // 6),
+        dev_batches=4,
+        keep="best",
+    )
 
 
 def effort(lm: LM, stage: Train, specs: Specs) -> float:
@@ -212,6 +260,7 @@ def check(recipe: Recipe, clips: Sequence[Clip], folder: Path, *, updates: int =
         held = [replace(c, split="dev" if i % HELD_OUT == HELD_OUT - 1 else "train") for i, c in enumerate(cut)]
         (folder / "data").mkdir(parents=True)
         write_manifest(held, folder / "data" / "manifest.jsonl")
+        start(tiny, held, folder / "run")
         model = fit(tiny, folder / "data", folder / "run")
         works.learned = [learned(model, stage, held, folder / "cache") for stage in _last_stages(tiny)]
         model.save(folder / "saved")
@@ -221,11 +270,37 @@ def check(recipe: Recipe, clips: Sequence[Clip], folder: Path, *, updates: int =
             listening = any(link.listens for link in chain(recipe.lms))
             works.replied, works.loads = said(first, listening), same(first, second)
         else:
-            ours, theirs = (m.encode([_last(held).wave(rate=m.rate)])[0] for m in (model, again))
+            works.copied = [copied(name, model.part(name), *_split(model, held)) for name in codecs_of(tiny)]
+            wave = _last(held).wave(rate=model.rate)
+            ours, theirs = (m.encode([wave])[0] for m in (model, again))
             works.loads = all(np.array_equal(stream.ids, theirs[name].ids) for name, stream in ours.items())
+            if works.copied:
+                copies = [m.decode([ours])[0].samples for m in (model, again)]
+                works.replied = "speech" if len(copies[0]) else ""
+                works.loads &= np.array_equal(*copies)
     except BadInput as wrong:
         works.trouble = str(wrong)
     return works
+
+
+def start(recipe: Recipe, clips: Sequence[Clip], folder: Path) -> None:
+    """Leave each codec in `folder` as training should find it: so that sound reaches its codes."""
+    model = SpeechLM(recipe)
+    for name in codecs_of(recipe):
+        part = model.part(name)
+        codec = getattr(part, "inner", part)
+        rows = [clip.wave(rate=codec.rate).samples[: codec.rate] for clip in clips if clip.split == "train"][:24]
+        awaken(codec, torch.from_numpy(np.stack([np.pad(row, (0, codec.rate - len(row))) for row in rows])))
+        folder.mkdir(parents=True, exist_ok=True)
+        model.save_part(name, folder)
+
+
+def _split(model: SpeechLM, clips: Sequence[Clip]) -> tuple[list[Waveform], list[Waveform]]:
+    """Recordings to train on, and held-out ones."""
+    known, held_out = (
+        [clip.wave(rate=model.rate) for clip in clips if clip.split == split] for split in ("train", "dev")
+    )
+    return known, held_out
 
 
 def _last(clips: Sequence[Clip]) -> Clip:

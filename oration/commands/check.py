@@ -81,6 +81,11 @@ def why(works: Works) -> str:
     for entry in works.learned:
         if not entry.holds:
             return f"{entry.lm!r} pays {entry.nats:.3f} nats a symbol, a unigram model {entry.unigram:.3f}"
+    for copy in works.copied:
+        if not copy.nats < copy.flat:
+            return f"copies by {copy.part!r} are {copy.nats:.3f} nats away, the median spectrum {copy.flat:.3f}"
+        if not copy.holds:
+            return f"copies by {copy.part!r} are {'not the same in pieces' if copy.whole else 'of another length'}"
     if works.parameters and not works.replied:
         return "it replies with nothing"
     return "" if works.loads else "saved and loaded again, it answers otherwise"
@@ -90,11 +95,12 @@ def report(found: Sequence[Works]) -> Table:
     """The table of what was seen."""
     columns: tuple[Column, ...] = (
         Column("recipe"), Column("works"), Column("parameters"), Column("published"), Column("nats, held out"),
-        Column("unigram"), Column("replies with"), Column("loads again"),
+        Column("unigram"), Column("copies, held out"), Column("median spectrum"), Column("live"), Column("replies with"),
+        Column("loads again"),
     )  # fmt: skip
     note = (
         "Parameters at the published size; the rest at the smallest size, after a few updates: it shows that the parts "
-        "fit together, not how well they do."
+        "fit together, not how well they do. Of a codec: how far its copies are from the speech in log-mel spectra, in nats."
     )
     return Table("What works", columns, tuple(map(_row, found)), note)
 
@@ -107,6 +113,9 @@ def _row(works: Works) -> tuple[Cell, ...]:
         _each([f"{works.published[n]:,.0f}" if n in works.published else "?" for n in works.parameters], "?"),
         _each([f"{entry.nats:.2f}" for entry in works.learned]),
         _each([f"{entry.unigram:.2f}" for entry in works.learned]),
+        _each([f"{copy.nats:.2f}" for copy in works.copied]),
+        _each([f"{copy.flat:.2f}" for copy in works.copied]),
+        _each([copy.live for copy in works.copied]),
         works.replied or NOTHING,
         "yes" if works.loads else "no",
     )

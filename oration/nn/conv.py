@@ -8,6 +8,7 @@ copies for depthwise filters that are trained, and for the rest the library's ke
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, Self
 
 import torch
@@ -15,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oration.nn.convnext import taps
-from oration.nn.linear import Weights, frozen, matrix
+from oration.nn.linear import matrix
 from oration.nn.pieces import Pieces, State
 
 Padding = Literal["zeros", "reflect", "replicate"]
@@ -41,12 +42,12 @@ class Weighted(Pieces):
         self._ready: tuple[tuple[int, ...], Tensor] | None = None
         self._few: nn.Module | None = None
 
-    def lay_out(self, weights: Weights) -> None:
-        """For computing alone: a large weight also in the order, or with the bits, that few frames are fastest with."""
+    def lay_out(self, made: Callable[[nn.Linear], nn.Module]) -> None:
+        """For computing alone: few frames are multiplied by what is `made` of a large weight, in a faster layout."""
         with torch.no_grad():
             kernel = self.kernel()
             if self.groups == 1 and kernel.numel() >= LARGE:
-                self._few = frozen(matrix(kernel.flatten(1), self._shift()), weights, alone=False)
+                self._few = made(matrix(kernel.flatten(1), self._shift()))
                 self._ready = None
 
     def _shift(self) -> Tensor | None:

@@ -7,6 +7,7 @@ is read fastest or have fewer bits, and a Transformer's factors, activations and
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from oration.nn.conv import Conv, Upsample
 from oration.nn.linear import FULL, PackedLinear, Weights, frozen, matrix
+from oration.nn.native import NativeLinear, usable
 from oration.nn.windowed import Ring, Windowed
 
 
@@ -29,9 +31,9 @@ def few(module: nn.Module, weights: Weights) -> None:
         if type(child) is Windowed and cast(Any, child.stack.blocks[0]).attention.interleaved:
             setattr(module, name, FewWindowed(child, weights))
         elif type(child) is nn.Linear:
-            setattr(module, name, frozen(child, weights, alone=False))
+            setattr(module, name, _laid(child, weights))
         elif isinstance(child, (Conv, Upsample)):
-            child.lay_out(weights)
+            child.lay_out(partial(_laid, weights=weights))
         else:
             few(child, weights)
 
@@ -43,7 +45,9 @@ class FewWindowed(Windowed):
         nn.Module.__init__(self)
         self.window, self.rotary, self.norm = layer.window, layer.rotary, layer.stack.norm
         self.layers, self.heads, self.kv_heads, self.width = layer.layers, layer.heads, layer.kv_heads, layer.width
-        self.into, self.out = (_frozen(linear, weights) for linear in (layer.into, layer.out))
+        self.into, self.out = (
+            None if linear is None else _laid(cast(nn.Linear, linear), weights) for linear in (layer.into, layer.out)
+        )
         self.blocks = [_taken(block, weights) for block in layer.stack.blocks]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -85,15 +89,15 @@ class _Taken(NamedTuple):
 def _taken(block: Any, weights: Weights) -> _Taken:
     gated = block.kind in ("swiglu", "geglu")
     name = "gate_up" if gated else "up"
-    first = _frozen(getattr(block, name), weights)
-    if block.kind == "gelu" and isinstance(first, PackedLinear):
-        inner = first.gelu
+    first = _laid(getattr(block, name), weights)
+    if block.kind == "gelu":
+        inner = first.gelu if isinstance(first, PackedLinear) else lambda x: F.gelu(first(x))
     else:
         setattr(block, name, first)
         inner = block._inner
     out = _plus(block.attention.out, block.attention_scale, weights)
     down = _plus(block.down, block.mlp_scale, weights)
-    qkv = cast(nn.Module, _frozen(block.attention.qkv, weights)).forward
+    qkv = _laid(block.attention.qkv, weights).forward
     norms = _norm(block.attention_norm), _norm(block.mlp_norm)
     del block.attention, block.down
     return _Taken(norms[0], qkv, out, norms[1], inner, down)
@@ -106,8 +110,8 @@ def _norm(norm: nn.Module) -> Callable[[Tensor], Tensor]:
     return lambda x: torch.layer_norm(x, shape, weight, bias, eps)
 
 
-def _frozen(layer: nn.Module | None, weights: Weights) -> nn.Module | None:
-    return None if layer is None else frozen(cast(nn.Linear, layer), weights, alone=False)
+def _laid(layer: nn.Linear, weights: Weights) -> nn.Module:
+    return NativeLinear(layer, weights) if usable(layer) else frozen(layer, weights, alone=False)
 
 
 def _plus(layer: nn.Linear, scale: Tensor | None, weights: Weights) -> Callable[[Tensor, Tensor], Tensor]:
@@ -115,5 +119,5 @@ def _plus(layer: nn.Linear, scale: Tensor | None, weights: Weights) -> Callable[
     if scale is not None:
         bias = None if layer.bias is None else layer.bias * scale
         layer = matrix(layer.weight * scale[:, None], bias)
-    made = frozen(layer, weights, alone=False)
-    return made.plus if isinstance(made, PackedLinear) else lambda x, other: other + made(x)
+    made = _laid(layer, weights)
+    return made.plus if isinstance(made, PackedLinear) else lambda x, other: made(x).add_(other)

@@ -36,6 +36,8 @@ enum { TILE = 3 };
 #define MOST(a, b) ((a) > (b) ? (a) : (b))
 
 typedef float Floats __attribute__((vector_size(64)));
+typedef float Eight __attribute__((vector_size(32)));
+typedef float Four __attribute__((vector_size(16)));
 typedef int32_t Ints __attribute__((vector_size(64)));
 typedef uint32_t Bits __attribute__((vector_size(64)));
 typedef uint16_t Halves __attribute__((vector_size(32)));
@@ -82,11 +84,15 @@ static size_t whole(size_t n, size_t of) { return (n + of - 1) / of * of; }
 /* ---- Sums ---- */
 
 INLINE float total(Floats v) {
-    float sum = 0, half[8];
-    UNROLL for (int i = 0; i < 8; i++) half[i] = v[i] + v[i + 8];
-    UNROLL for (int i = 0; i < 4; i++) half[i] += half[i + 4];
-    sum = (half[0] + half[2]) + (half[1] + half[3]);
-    return sum;
+    union { Floats all; Eight half[2]; } one = {v};
+    union { Eight all; Four half[2]; } two = {one.half[0] + one.half[1]};
+    Four sums = two.half[0] + two.half[1];
+    return (sums[0] + sums[2]) + (sums[1] + sums[3]);
+}
+
+INLINE Floats larger(Floats a, Floats b) {
+    Ints more = a > b;
+    return (Floats)(((Ints)a & more) | ((Ints)b & ~more));
 }
 
 INLINE float dot(const float *a, const float *b, size_t n) {
@@ -198,9 +204,7 @@ static void rounded(const float *x, size_t ldx, size_t rows, size_t in, uint8_t 
         Floats peaks = {0};
         size_t i = 0;
         for (; i + LANES <= in; i += LANES) {
-            Floats v = (Floats)((Bits) * (const FloatsAt *)(x + i) & 0x7fffffff);
-            Ints more = v > peaks;
-            peaks = (Floats)(((Ints)v & more) | ((Ints)peaks & ~more));
+            peaks = larger((Floats)((Bits) * (const FloatsAt *)(x + i) & 0x7fffffff), peaks);
         }
         for (int j = 0; j < LANES; j++) most = MOST(most, peaks[j]);
         for (; i < in; i++) most = MOST(most, fabsf(x[i]));
@@ -386,14 +390,28 @@ static size_t farthest(const struct call *c, size_t position) {
 /* Scores to shares of one; those below -1e30 are not to be seen. Returns what to divide by. */
 static float softmax(float *scores, size_t n, float scale) {
     float most = -INFINITY;
-    Floats sums = {0};
-    for (size_t i = 0; i < n; i++) most = scores[i] > most ? scores[i] : most;
+    Floats sums = {0}, peaks = *(const FloatsAt *)scores;
+    for (size_t i = LANES; i < n; i += LANES) peaks = larger(*(const FloatsAt *)(scores + i), peaks);
+    for (int j = 0; j < LANES; j++) most = MOST(most, peaks[j]);
     for (size_t i = 0; i < n; i += LANES) {
         for (size_t j = i; j < i + LANES; j++)
             scores[j] = scores[j] < -1e30f ? 0.0f : exponential((scores[j] - most) * scale);
         sums += *(const FloatsAt *)(scores + i);
     }
     return total(sums);
+}
+
+/* `m` vectors of what a step sees: values by their shares, one position after another from `slot` on. */
+INLINE void gather(const int m, const float *values, size_t width, size_t capacity, size_t slot, const float *shares,
+                   size_t n, float by, float *seen) {
+    Floats sums[4];
+    UNROLL for (int j = 0; j < m; j++) sums[j] = (Floats){0};
+    for (size_t i = 0; i < n; i++) {
+        const float *value = values + slot * width;
+        UNROLL for (int j = 0; j < m; j++) sums[j] += shares[i] * *(const FloatsAt *)(value + j * LANES);
+        slot = slot + 1 == capacity ? 0 : slot + 1;
+    }
+    UNROLL for (int j = 0; j < m; j++) *(FloatsAt *)(seen + j * LANES) = sums[j] * by;
 }
 
 /* One step of one sequence: straight from the cache. Its query is replaced by what it has seen. */
@@ -415,16 +433,16 @@ static void see(struct work *work, size_t layer, size_t row) {
             slot = slot + 1 == capacity ? 0 : slot + 1;
         }
         float by = 1.0f / softmax(scores, n, scale);
-        memset(q, 0, width * sizeof(float));
+        const float *shares = scores + (first - base);
+        size_t d = 0, many = position + 1 - first;
         slot = first % capacity;
-        for (size_t p = first; p <= position; p++) {
-            float share = scores[p - base];
-            const float *value = v + slot * width;
-            if (share != 0)
-                for (size_t d = 0; d < width; d++) q[d] += share * value[d];
-            slot = slot + 1 == capacity ? 0 : slot + 1;
+        for (; d + 4 * LANES <= width; d += 4 * LANES) gather(4, v + d, width, capacity, slot, shares, many, by, q + d);
+        for (; d + LANES <= width; d += LANES) gather(1, v + d, width, capacity, slot, shares, many, by, q + d);
+        for (; d < width; d++) {
+            float sum = 0;
+            for (size_t i = 0; i < many; i++) sum += shares[i] * v[(slot + i) % capacity * width + d];
+            q[d] = sum * by;
         }
-        for (size_t d = 0; d < width; d++) q[d] *= by;
     }
 }
 

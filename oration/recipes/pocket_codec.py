@@ -26,13 +26,13 @@ training = Train(
     part="codec",
     feed=Crops(streams=("wave", "units"), seconds=0.96, batch=6),
     objective=Gan(
-        adversarial_from=0.65,
+        adversarial_from=0.47,
         own={"commitment": 0.05},
         distil=Distil(stream="units", weight=0.1),
     ),
     optimizer=AdamW(lr=8e-4, betas=(0.8, 0.99)),
     schedule=Cosine(warmup=300),
-    budget=Steps(8_000),
+    budget=Steps(11_000),
     save_every=500,
     dev_every=500,
 )

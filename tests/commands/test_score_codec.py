@@ -89,7 +89,6 @@ def test_processes_measure_what_one_does(codec, corpus, tmp_path):
         "dnsmos",
         "wer",
         "voice",
-        "f0",
     }
 
 

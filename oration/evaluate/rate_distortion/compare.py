@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -304,5 +305,9 @@ def _pool(workers: int) -> Iterator[Callable[..., Iterator[Any]]]:
         yield map
         return
     # Started fresh: a copy of a process that runs torch's threads may hang.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_quiet) as pool:
         yield pool.map
+
+
+def _quiet() -> None:
+    warnings.filterwarnings("ignore", message="pkg_resources")  # webrtcvad's, which the user cannot mend

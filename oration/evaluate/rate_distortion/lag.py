@@ -2,7 +2,7 @@
 
 1. Loudness in 20 mel bands, a thousand frames a second, is correlated between recordings and copies, all bands and
    clips together, at delays of up to 100 ms to either side. Copies that keep no phase (Griffin-Lim, parametric codecs)
-   still have it. A delay counts only if it correlates clearly better than none.
+   still have it. A delay counts only if it correlates well, and clearly better than none.
 2. The samples are correlated within 4 ms of that, the mean over clips. The best delay counts only where copies follow
    the wave at all.
 """
@@ -24,7 +24,7 @@ FINE = 0.004
 GAIN = 0.01
 """By how much a correlation must be above that of the delay it replaces."""
 FOLLOWS = 0.5
-"""Mean correlation of samples from which a copy is said to follow the wave."""
+"""Correlation from which copies are said to follow the loudness, or the wave, at all."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,8 @@ def find(originals: Sequence[Waveform], copies: Sequence[Waveform]) -> Lag:
         energy += np.square(one).sum(), np.square(two).sum()
     loud /= max(float(np.sqrt(energy.prod())), 1e-12)
     coarse = _best(loud, reach)
+    if loud[coarse] < FOLLOWS:
+        coarse = reach
     reach_fine, bound = round(FINE * RATE), round((BOUND + FINE) * RATE)
     fine = np.zeros(2 * bound + 1)
     for original, copy in zip(originals, copies, strict=True):

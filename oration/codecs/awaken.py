@@ -1,0 +1,66 @@
+"""A start from which a codec learns within a few hundred updates: every layer gives values of unit spread.
+
+Mishkin & Matas 2016, arXiv:1511.06422. Weights as drawn make each layer a little quieter than what it was given: after a
+dozen of them hardly anything of the sound is left to be quantised, and the codes say nothing. Released codecs were
+trained for long enough to get over that; what has seconds is not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from oration.codecs.codec import CodecModel
+
+ROUNDS = 64
+"""Times that codebooks are shown the sound at most, until they have found codewords."""
+
+
+@torch.no_grad()
+def awaken(model: CodecModel, wave: Tensor) -> None:
+    """Scale the layers of both sides, one after another, by what they make of float[B, T]; then fill the codebooks.
+
+    Layers that compute with the weights of others instead of calling them stay as they are.
+    """
+    model.train()
+    called: dict[nn.Module, None] = {}
+
+    def scale(layer: Any, given: tuple[Tensor, ...], made: Tensor) -> Any:
+        if layer in called or not isinstance(made, Tensor):
+            return None
+        called[layer] = None
+        # Over time and the batch, channel by channel: an offset that never changes says nothing.
+        spread = made.flatten(0, -2).std(0).mean() if made.ndim < 4 else made.std((0, 2, 3)).mean()
+        _loud(layer).div_(spread.clamp_min(1e-6))
+        if layer.bias is not None:
+            layer.bias.zero_()
+        return layer.forward(*given)
+
+    hooks = [m.register_forward_hook(scale) for side in (model.encoder, model.decoder) for m in side.modules() if _is(m)]
+    try:
+        block = model.hop * model.numbers.block
+        vectors = model.encoder(nn.functional.pad(wave, (0, -wave.shape[1] % block))[..., None])
+        sound = model.decoder(vectors)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if called:  # the last one is what gives the sound
+        _loud(next(reversed(called))).mul_((wave.std() / sound.std().clamp_min(1e-6)).clamp_max(1.0))
+    for _ in range(ROUNDS):
+        if all(bool((row >= 0).any()) for row in model.quantizer(vectors).codes):
+            break
+    model.eval()
+
+
+def _is(layer: nn.Module) -> bool:
+    """Whether it is one linear map with its own weight."""
+    weight = getattr(layer, "weight", None)
+    return isinstance(weight, nn.Parameter) and weight.ndim > 1 and hasattr(layer, "bias")
+
+
+def _loud(layer: Any) -> Tensor:
+    """What to scale so that the layer's map is scaled."""
+    found: Tensor = layer.weight if getattr(layer, "gain", None) is None else layer.gain
+    return found
