@@ -4,8 +4,8 @@
 
 One thread, processor time. The variants take turns; the ratio is the median of the rounds' ratios to the package in
 float32, with the least and the greatest beside it. Weights and sound are random, and no speed depends on them. Codes
-are checked to be the same in float32, and sound to be within 1e-4. A long tensor is fetched page by page from the system
-each time it is made, so whole files are measured a second time in a process whose allocator keeps its memory
+are checked to be the same in float32, and sound to be within 1e-4. A long tensor is fetched page by page from the
+system each time it is made, so whole files are measured a second time in a process whose allocator keeps its memory
 (MALLOC_MMAP_MAX_=0). `--minutes`: what memory a recording so long takes beyond the model, in a process of its own.
 """
 
@@ -13,11 +13,11 @@ import argparse
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -136,7 +136,8 @@ def memory(minutes, direction):
     frames = minutes * 60 * RATE // HOP
     example = model.example([torch.randint(0, 2048, (1, frames)) for _ in model.numbers.streams])
     wave = Waveform(sound(frames * HOP)[0].numpy(), RATE)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # the most so far is forgotten: building took more
+    before = resident("VmRSS")
     if direction == "encode":
         live = model.live()
         for at in range(0, len(wave), RATE):
@@ -145,7 +146,12 @@ def memory(minutes, direction):
         speaker, names = model.speaker(), model.numbers.streams
         for at in range(0, frames, 25):
             speaker.push({name: type(example[name])(example[name].ids[at : at + 25]) for name in names})
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return resident("VmHWM") - before
+
+
+def resident(field):
+    """MB of this process, as Linux counts them."""
+    return int(Path("/proc/self/status").read_text().partition(f"{field}:")[2].split()[0]) / 1024
 
 
 def main():

@@ -35,6 +35,10 @@ Model = Annotated[Path | None, arg(metavar="DIR", help="Model folder; by default
 Models = Annotated[UseAppendAction[tuple[Path, ...]], arg(name="model", metavar="DIR", help="Model folder to compare.")]
 Recording = Annotated[Positional[Path], arg(metavar="RECORDING", help="Audio file.")]
 Voice = Annotated[str | None, arg(metavar="NAME", help="Who speaks, where the model knows several.")]
+Weights = Annotated[
+    Literal["fp32", "bf16", "int8"] | None,
+    arg(help="Precision of a language model laid out for speed on this machine; by default it is as trained."),
+]
 Overwrite = Annotated[bool, arg(help="Replace the output file if it exists.")]
 Out = Annotated[Path, arg(metavar="DIR", help="Folder for the page and the figures as JSON.")]
 Data = Annotated[Positional[Path], arg(metavar="DATA", help="Folder with manifest.jsonl.")]
@@ -117,6 +121,7 @@ def reply(
     top_k: Annotated[int, arg(help="Draw among the k likeliest symbols only; 0: among all.")] = 0,
     seed: Annotated[int, arg(help="Another number gives another continuation.")] = 0,
     voice: Voice = None,
+    weights: Weights = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Go on from a recording, or answer it, as the model was made to; in speech, in text, or both."""
@@ -124,7 +129,7 @@ def reply(
     from oration.commands.speak import reply as run
 
     sampler = Sampler(temperature=temperature, top_k=top_k)
-    run(recording, text, out, model, task, seconds, sampler, seed, voice, overwrite)
+    run(recording, text, out, model, task, seconds, sampler, seed, voice, weights, overwrite)
 
 
 @app.command
@@ -165,12 +170,13 @@ def likelihood(
     /,
     *,
     model: Model = None,
+    weights: Weights = None,
     out: Out = Path("out/score-likelihood"),
 ) -> None:
     """How likely the language model finds recordings, the likeliest first."""
     from oration.commands.score.likelihood import run
 
-    run(recordings, model, out)
+    run(recordings, model, weights, out)
 
 
 @score.command(name="units")
@@ -214,12 +220,13 @@ def lm(
     model: Model = None,
     split: Split = "dev",
     clips: Clips = 0,
+    weights: Weights = None,
     out: Out = Path("out/score-lm"),
 ) -> None:
     """How well the language model predicts held-out units, beside n-grams counted on the training clips."""
     from oration.commands.score.lm import run
 
-    run(data, model, split, clips, out)
+    run(data, model, split, clips, weights, out)
 
 
 @score.command

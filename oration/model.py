@@ -22,6 +22,7 @@ from oration.data.manifest import Clip
 from oration.data.material import Material, version_of, weights_of
 from oration.generate import Sampler, Score, expose, score
 from oration.lms import LanguageModel
+from oration.nn.linear import Weights, known
 from oration.recipe import Recipe, named_after
 from oration.reply import Clock, Link, Reply, chain, exposed, prepared, say
 from oration.synthesis import Synthesis
@@ -46,6 +47,7 @@ class SpeechLM:
         self.recipe, self.folder, self.device = recipe, folder, torch.device(device)
         self.configs = recipe.parts()
         self._built: dict[str, Any] = {}
+        self._weights: Weights | None = None
         self.specs: dict[str, Spec] = {"phones": Spec(len(PHONES))}
         for tokenizer in recipe.tokenizers:
             self.specs |= tokenizer.specs()
@@ -57,14 +59,18 @@ class SpeechLM:
         self.synthesis = Synthesis(recipe, self.specs, self.part)
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str] | None = None, *, device: str = "cpu") -> SpeechLM:
+    def load(
+        cls, folder: str | os.PathLike[str] | None = None, *, device: str = "cpu", weights: Weights | None = None
+    ) -> SpeechLM:
         """A trained model from its folder; the one that comes with the package if none is named.
+        `weights`: its language models are made `fast` in this precision, to be used, not trained or saved.
 
         Raises:
             BadInput: no recipe.json, damaged weights, or a record that names classes from outside the package.
         """
         path = DEFAULT if folder is None else Path(folder)
         model = cls(cls.recipe_of(path), path, device=device)
+        model._weights = known(weights) if weights else None
         for name, config in model.configs.items():
             trained = hasattr(config, "build") and not getattr(config, "ready", False)
             if trained and not (path / f"{name}.safetensors").is_file():
@@ -119,6 +125,8 @@ class SpeechLM:
                 }
                 module.check_vocabs(saved)
             load_part(module, path)
+        if isinstance(module, LanguageModel) and self._weights is not None:
+            return module.fast(self._weights)
         return module.eval()
 
     def needs(self, stage: Train) -> tuple[str, ...]:
@@ -186,6 +194,8 @@ class SpeechLM:
         part, dtype = self.part(name), None if kept else getattr(torch, self.recipe.weights)
         header = None
         if isinstance(part, LanguageModel):
+            if self._weights is not None:
+                raise BadInput(f"{name!r} has weights={self._weights!r} for use alone; to save it, load it without")
             vocabs = {row: vocab.blocks for row, vocab in part.vocabs.items()}
             shared = {row: vocab.shared for row, vocab in part.vocabs.items() if vocab.shared}
             header = {"vocabs": json.dumps(vocabs), **({"shared": json.dumps(shared)} if shared else {})}
@@ -270,7 +280,7 @@ class SpeechLM:
         found += [example for part in live for example in part.flush()]
         names = dict.fromkeys(name for example in found for name in example)
         parts = {name: [example[name] for example in found if name in example] for name in names}
-        return {name: _concatenated(streams) for name, streams in parts.items()}
+        return {name: Stream.joined(streams) for name, streams in parts.items()}
 
     def _listening(self) -> list[str]:
         """The tokenizers that hear the recording."""
@@ -387,10 +397,3 @@ class SpeechLM:
         link = chain(self.recipe.lms, task)[0]
         ready = [link.task.prepare(example, self.specs, np.random.default_rng(0)) for example in examples]
         return score(self.part(link.lm.name), link.task, ready, self.specs)
-
-
-def _concatenated(streams: Sequence[Stream]) -> Stream:
-    if len(streams) == 1:
-        return streams[0]
-    values = [s.values for s in streams if s.values is not None]
-    return Stream(np.concatenate([s.ids for s in streams]), None, np.concatenate(values) if values else None)

@@ -131,7 +131,9 @@ def built(recipe: Recipe, title: str = "") -> Works:
     works.parameters = {name: parts[name].parameters for name in counted}
     for name in recipe.published:
         if name not in works.parameters:
-            raise BadInput(f"{recipe.name!r} says how large {name!r} is, but can tell of {list(works.parameters)} alone")
+            raise BadInput(
+                f"{recipe.name!r} says how large {name!r} is, but can tell of {list(works.parameters)} alone"
+            )
     if recipe.lms:
         task = cast(Task, recipe.lms[0].tasks[0])
         ready = task.prepare(invented(model.specs), model.specs, np.random.default_rng(0))

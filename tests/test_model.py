@@ -9,6 +9,7 @@ import pytest
 from oration.audio.io import read
 from oration.core import BadInput, Stream, Waveform
 from oration.demo import SAMPLES
+from oration.generate import Sampler
 from oration.model import DEFAULT, SpeechLM
 from oration.recipe import find
 
@@ -25,6 +26,19 @@ def test_a_recording_in_blocks_gives_the_streams_of_the_whole(model, hum):
     assert set(pieces) == set(whole)
     for name in whole:
         assert np.array_equal(pieces[name].ids, whole[name].ids), name
+
+
+@pytest.mark.parametrize("weights", ["fp32", "bf16", "int8"])
+def test_a_language_model_laid_out_for_speed_is_for_use_alone(tiny_model, model, hum, tmp_path, weights):
+    fast = SpeechLM.load(tiny_model, weights=weights)
+    (want,), (got,) = model.score([hum]), fast.score([hum])
+    assert got.total.count == want.total.count
+    assert abs(got.total.mean - want.total.mean) < {"fp32": 1e-5, "bf16": 1e-2, "int8": 3e-2}[weights]
+    assert fast.reply(hum, seconds=0.5, sampler=Sampler(temperature=0.8)).continuation.seconds > 0
+    with pytest.raises(BadInput, match=f"has weights='{weights}' for use alone"):
+        fast.save(tmp_path)
+    with pytest.raises(BadInput, match="weights='int4' is no precision"):
+        SpeechLM.load(tiny_model, weights="int4")
 
 
 @pytest.mark.slow

@@ -1,8 +1,8 @@
 """A start from which a codec learns within a few hundred updates: every layer gives values of unit spread.
 
-Mishkin & Matas 2016, arXiv:1511.06422. Weights as drawn make each layer a little quieter than what it was given: after a
-dozen of them hardly anything of the sound is left to be quantised, and the codes say nothing. Released codecs were
-trained for long enough to get over that; what has seconds is not.
+Mishkin & Matas 2016, arXiv:1511.06422. Weights as drawn make each layer a little quieter than what it was given: after
+a dozen of them hardly anything of the sound is left to be quantised, and the codes say nothing. Released codecs were
+trained for long enough to get over that; what is trained for seconds is not.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def awaken(model: CodecModel, wave: Tensor) -> None:
             layer.bias.zero_()
         return layer.forward(*given)
 
-    hooks = [m.register_forward_hook(scale) for side in (model.encoder, model.decoder) for m in side.modules() if _is(m)]
+    hooks = [
+        m.register_forward_hook(scale) for side in (model.encoder, model.decoder) for m in side.modules() if _is(m)
+    ]
     try:
         block = model.hop * model.numbers.block
         vectors = model.encoder(nn.functional.pad(wave, (0, -wave.shape[1] % block))[..., None])

@@ -59,11 +59,12 @@ class Codec:
             raise BadInput(f"the codec gives levels={self.levels} streams, expected 1 to its quantizer's {most}")
 
     def tiny(self) -> Codec:
-        """The same structure and rates in small."""
+        """The same structure, streams and rates in small."""
         encoder, decoder = (tuple(net.tiny() for net in side) for side in (self.encoder, self.decoder))
-        quantizer = self.quantizer.tiny()
-        levels = None if self.levels is None else min(self.levels, quantizer.levels)
-        return replace(self, encoder=encoder, quantizer=quantizer, decoder=decoder, dim=encoder[-1].dim, levels=levels)
+        quantizer, levels = self.quantizer.tiny(), len(self.strides)
+        if quantizer.levels < levels:
+            quantizer = replace(quantizer, levels=levels)
+        return replace(self, encoder=encoder, quantizer=quantizer, decoder=decoder, dim=encoder[-1].dim)
 
     @property
     def hop(self) -> int:

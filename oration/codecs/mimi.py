@@ -1,7 +1,7 @@
 """Mimi: a SEANet with Transformers in its bottleneck, whose first level says what is said. Défossez et al. 2024.
 
 arXiv:2410.00037, section 3.3. Both Transformers look back 10 s and never ahead, so a frame of 80 ms goes in and its
-codes come out at once. The figures are those of the released model (`kyutai/mimi`; the package `moshi`, models/loaders.py).
+codes come out at once. The figures are those of the released model (the package `moshi` 0.2.13, models/loaders.py).
 
     wave  -- SEANet / 960 -->  25 Hz  -- 8 layers -->  -- stride 2 -->  12.5 Hz  -->  codec.0; codec.1 ... codec.7
     wave  <-- SEANet * 960 --  25 Hz  <-- 8 layers --  <-- stride 2 --  12.5 Hz  <--

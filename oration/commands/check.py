@@ -95,12 +95,13 @@ def report(found: Sequence[Works]) -> Table:
     """The table of what was seen."""
     columns: tuple[Column, ...] = (
         Column("recipe"), Column("works"), Column("parameters"), Column("published"), Column("nats, held out"),
-        Column("unigram"), Column("copies, held out"), Column("median spectrum"), Column("live"), Column("replies with"),
-        Column("loads again"),
+        Column("unigram"), Column("copies, held out"), Column("median spectrum"), Column("live"),
+        Column("replies with"), Column("loads again"),
     )  # fmt: skip
     note = (
         "Parameters at the published size; the rest at the smallest size, after a few updates: it shows that the parts "
-        "fit together, not how well they do. Of a codec: how far its copies are from the speech in log-mel spectra, in nats."
+        "fit together, not how well they do. Copies by a codec: how far their log-mel spectra are from those of the "
+        "speech, in nats, beside the same for the median spectrum of the speech that it was trained on."
     )
     return Table("What works", columns, tuple(map(_row, found)), note)
 

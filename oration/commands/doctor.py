@@ -1,4 +1,4 @@
-"""`oration doctor`: what is installed, which device there is, what would break. It changes nothing."""
+"""`oration doctor`: what is installed, which device there is, what would break. Nothing is changed but a cache."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run() -> int:
     """Print the report; 0 if the toolkit is usable, else 1."""
     out = console()
     findings: list[Finding] = []
-    for check in (_python, _torch, _threads, _packages, _extras, _strangers, _tools, _model):
+    for check in (_python, _torch, _threads, _native, _packages, _extras, _strangers, _tools, _model):
         findings += _guarded(check)
     _print(out, findings)
     broken = [finding.what for finding in findings if finding.level == "broken"]
@@ -126,6 +126,17 @@ def _wanted() -> dict[str, list[tuple[str, str | None]]]:
             trouble = f"{wanted.name} is missing"
         found.setdefault(extra, []).append((wanted.name, trouble))
     return found
+
+
+def _native() -> Iterator[Finding]:
+    from oration.nn.native import status
+
+    found = status()
+    if found.library is not None:
+        yield Finding("ok", "native steps", f"compiled for this CPU: {found.path}")
+    else:
+        remedy = "generating with --weights works without, but slower; install a C compiler, e.g. apt install gcc"
+        yield Finding("note", "native steps", f"not compiled: {found.trouble}", remedy)
 
 
 def _packages() -> Iterator[Finding]:

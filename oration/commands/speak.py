@@ -12,6 +12,7 @@ from oration.core.container import Reader
 from oration.core.files import replace_file
 from oration.generate.sampler import Sampler
 from oration.model import SpeechLM
+from oration.nn.linear import Weights
 
 PROMPT = 60.0
 """Seconds at the end of a recording that `reply` hears: memory does not grow with the file."""
@@ -41,6 +42,7 @@ def reply(
     sampler: Sampler,
     seed: int,
     voice: str | None,
+    weights: Weights | None,
     overwrite: bool,
 ) -> None:
     """Continue or answer a prompt: write the sound, show the text."""
@@ -51,7 +53,7 @@ def reply(
     if recording is None and text is None:
         raise BadInput("there is no prompt; name a recording, or say something with --text, or both")
     length = info(recording).seconds if recording is not None else 0.0
-    lm = SpeechLM.load(model)
+    lm = SpeechLM.load(model, weights=weights)
     if not lm.readers():  # it knows no text, so it will answer in sound alone: say so before the work
         if out is None:
             raise BadInput(f"{lm.recipe.name!r} answers in sound alone; say where to write it with --out FILE")

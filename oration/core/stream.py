@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +47,14 @@ class Stream:
         """A continuous stream from its vectors, float32[T, D]."""
         values = np.asarray(values, dtype=np.float32)
         return cls(np.zeros(len(values), np.int64), onsets, values)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Stream]) -> Stream:
+        """Regular streams, one after another; one alone as it is."""
+        if len(parts) == 1:
+            return parts[0]
+        values = [part.values for part in parts if part.values is not None]
+        return cls(np.concatenate([part.ids for part in parts]), None, np.concatenate(values) if values else None)
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -83,7 +84,7 @@ def live(model: CodecModel, wave: Waveform, seed: int = 0) -> str:
 def _cut(length: int, rng: np.random.Generator) -> list[slice]:
     """Pieces of any length, also of none."""
     at = [0, *np.sort(rng.integers(0, length + 1, 9)).tolist(), length]
-    return [slice(a, b) for a, b in zip(at, at[1:], strict=False)]
+    return [slice(a, b) for a, b in itertools.pairwise(at)]
 
 
 def _blocks(model: CodecModel, example: Example) -> list[Example]:

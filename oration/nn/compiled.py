@@ -39,7 +39,7 @@ def compiled(source: Path) -> Compiled:
     try:
         if os.name != "posix":
             return Compiled(None, trouble=f"{platform.system()} is not a system it knows")
-        path = _folder() / f"{source.stem}-{_key(source)}.so"
+        path = _folder() / f"native-{_key(source)}.so"
         if not path.is_file():
             _compile(source, path)
         return Compiled(ctypes.CDLL(str(path)), path)
@@ -49,7 +49,9 @@ def compiled(source: Path) -> Compiled:
 
 def _key(source: Path) -> str:
     """Another for every source, every set of flags and every kind of CPU: homes are shared between machines."""
-    told = hashlib.sha256(source.read_bytes())
+    told = hashlib.sha256()
+    for path in sorted([*source.parent.glob("*.c"), *source.parent.glob("*.h")]):
+        told.update(path.read_bytes())
     told.update(repr((FLAGS, TUNED, platform.system(), platform.machine(), _cpu())).encode())
     return told.hexdigest()[:24]
 

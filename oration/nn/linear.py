@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -43,10 +43,11 @@ def frozen(layer: nn.Linear, weights: Weights, *, alone: bool = True) -> nn.Modu
         return PackedLinear(layer, torch.float32 if weights == "fp32" else torch.bfloat16, alone=alone)
 
 
-def known(weights: str) -> None:
-    """Raises BadInput for a precision that frozen weights cannot have."""
+def known(weights: str) -> Weights:
+    """The precision. Raises BadInput for one that frozen weights cannot have."""
     if weights not in ("fp32", "bf16", "int8"):
         raise BadInput(f"weights={weights!r} is no precision of frozen weights; take 'fp32', 'bf16' or 'int8'")
+    return cast(Weights, weights)
 
 
 def matrix(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:

@@ -1,4 +1,4 @@
-"""Linear layers and whole Transformer stacks in C (native.c), for inference on a CPU. Layers only; know no speech.
+"""Linear layers and whole Transformer stacks in C (c/stack.c), for inference on a CPU. Layers only; know no speech.
 
 A step of a small model takes torch longer to call than to compute. Here it is one call, which reads every weight once.
 All weights may be in float32, in bfloat16 (computed in float32), or in 8 bits with a scale for each output, which meet
@@ -24,7 +24,7 @@ from oration.nn.linear import Weights, known
 from oration.nn.look import Cache
 from oration.nn.transformer import TransformerStack
 
-SOURCE = Path(__file__).with_suffix(".c")
+SOURCE = Path(__file__).parent / "c" / "stack.c"
 PANEL = 32
 """Outputs whose weights lie together."""
 AT_ONCE = 1024
@@ -76,9 +76,15 @@ def status() -> Compiled:
     """The library, compiled when it is first asked for; or why there is none."""
     found = compiled(SOURCE)
     if found.library is not None:
-        found.library.oration_linear.argtypes = (c_void_p, c_void_p, c_void_p, c_int64)
-        found.library.oration_stack.argtypes = (*([c_void_p] * 4), c_int64, c_int64, c_int64)
+        declared(found.library)
     return found
+
+
+def declared(library: ctypes.CDLL) -> ctypes.CDLL:
+    """The library, told what its functions take."""
+    library.oration_linear.argtypes = (c_void_p, c_void_p, c_void_p, c_int64)
+    library.oration_stack.argtypes = (*([c_void_p] * 4), c_int64, c_int64, c_int64)
+    return library
 
 
 def usable(module: nn.Module) -> bool:
@@ -120,11 +126,22 @@ class NativeLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """float[..., in] -> float[..., out]."""
+        if not _plain(x):
+            return F.linear(x, *(None if t is None else t.to(x.dtype) for t in self.dense))
         rows = x.contiguous() if x.dtype == torch.float32 else x.float().contiguous()
         y = torch.empty(*x.shape[:-1], self.outward)
         if self._run(self._self, rows.data_ptr(), y.data_ptr(), rows.numel() // self.inward):
             raise MemoryError("there is no memory for a linear layer's result")
         return y if x.dtype == torch.float32 else y.to(x.dtype)
+
+
+    @functools.cached_property
+    def dense(self) -> tuple[Tensor, Tensor | None]:
+        """The weight float[out, in] and the bias as torch has them, for inputs that gradients go back to."""
+        lines = self.panels.transpose(1, 2).flatten(0, 1).flatten(1).float()
+        if self.scale is not None:
+            lines = lines * self.scale[:, None]
+        return lines[: self.outward, : self.inward], None if self.bias is None else self.bias[: self.outward]
 
 
 class NativeStack(FlatStack):
@@ -171,7 +188,8 @@ class NativeStack(FlatStack):
 
     def forward(self, x: Tensor, *, cache: Cache | None = None, extra: Tensor | None = None, **rest: Any) -> Tensor:
         """As `TransformerStack`."""
-        if extra is not None or rest.get("condition") is not None or x.dtype != torch.float32 or not x.numel():
+        odd = extra is not None or rest.get("condition") is not None or x.dtype != torch.float32
+        if odd or not x.numel() or not _plain(x):
             return self.stack(x, cache=cache, extra=extra, **rest)
         if cache is not None:
             return self.after(x, cache)
@@ -204,6 +222,17 @@ class NativeStack(FlatStack):
         for of in (cache.keys, cache.values):
             of.extend(of[i % 2] for i in range(2, len(stack.blocks)))
         return self.after(x, cache)
+
+
+def _plain(x: Tensor) -> bool:
+    """Whether there are numbers to be read, and no gradient is to go back through them."""
+    if x.requires_grad and torch.is_grad_enabled():
+        return False
+    try:
+        x.data_ptr()
+    except RuntimeError:  # one of torch.func, which stands for others
+        return False
+    return True
 
 
 def _at(tensor: Tensor | None) -> int | None:

@@ -32,7 +32,7 @@ training = Train(
     ),
     optimizer=AdamW(lr=8e-4, betas=(0.8, 0.99)),
     schedule=Cosine(warmup=300),
-    budget=Steps(11_000),
+    budget=Steps(8_800),
     save_every=500,
     dev_every=500,
 )

@@ -7,6 +7,7 @@ import torch
 
 from oration.commands import doctor
 from oration.commands.doctor import Finding
+from oration.nn.compiled import Compiled
 
 
 def levels(findings):
@@ -60,6 +61,15 @@ def test_all_cores_are_noted(monkeypatch):
     assert levels(doctor._threads()) == {"threads": "ok"}
 
 
+def test_a_missing_compiler_is_noted(monkeypatch):
+    monkeypatch.setattr("oration.nn.native.status", lambda: Compiled(None, trouble="there is no C compiler (cc, gcc)"))
+    (found,) = doctor._native()
+    assert found.level == "note"
+    assert "there is no C compiler" in found.found
+    monkeypatch.setattr("oration.nn.native.status", lambda: Compiled(object(), "here.so"))
+    assert levels(doctor._native()) == {"native steps": "ok"}
+
+
 def test_the_model_is_tried(tiny_model, tmp_path, monkeypatch):
     monkeypatch.setattr("oration.model.DEFAULT", tiny_model)
     assert levels(doctor._model()) == {"model": "ok", "self test": "ok"}
@@ -73,7 +83,7 @@ def test_a_check_that_fails_is_a_finding_and_the_exit_code_says_so(monkeypatch, 
         raise RuntimeError("that [not]")
 
     assert levels(doctor._guarded(_odd)) == {"this": "ok", "odd": "broken"}
-    for name in ("_torch", "_threads", "_packages", "_extras", "_strangers", "_tools", "_model"):
+    for name in ("_torch", "_threads", "_native", "_packages", "_extras", "_strangers", "_tools", "_model"):
         monkeypatch.setattr(doctor, name, lambda: iter(()))
     assert doctor.run() == 0
     assert "Usable" in capsys.readouterr().out

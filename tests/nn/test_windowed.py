@@ -37,7 +37,7 @@ def in_pieces(layer, x, cuts):
     return join([*parts, layer.flush(state)])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     window=st.integers(1, 30),
     length=st.integers(1, 200),

@@ -12,6 +12,7 @@ import numpy as np
 from oration.core import BadInput, Example, Waveform
 from oration.data.manifest import Clip, read_manifest
 from oration.model import SpeechLM
+from oration.nn.linear import Weights
 from oration.tasks import Task
 from oration.train.progress import Progress
 
@@ -43,13 +44,13 @@ def spread(items: Sequence[T], count: int) -> list[T]:
     return [items[at] for at in np.linspace(0, len(items) - 1, count).round().astype(int)]
 
 
-def with_lm(folder: Path | None) -> SpeechLM:
+def with_lm(folder: Path | None, weights: Weights | None = None) -> SpeechLM:
     """A model that has a language model.
 
     Raises:
         BadInput: it has none.
     """
-    model = SpeechLM.load(folder)
+    model = SpeechLM.load(folder, weights=weights)
     if not model.recipe.lms:
         raise BadInput(f"the recipe {model.recipe.name!r} has no language model; name a model that has one")
     return model

@@ -13,9 +13,10 @@ from oration.commands.score.clips import with_lm
 from oration.core import BadInput
 from oration.evaluate.interval import Bootstrap
 from oration.evaluate.report import Cell, Column, Section, Table
+from oration.nn.linear import Weights
 
 
-def run(recordings: Sequence[Path], model: Path | None, out: Path) -> None:
+def run(recordings: Sequence[Path], model: Path | None, weights: Weights | None, out: Path) -> None:
     """One row a recording.
 
     Raises:
@@ -23,7 +24,7 @@ def run(recordings: Sequence[Path], model: Path | None, out: Path) -> None:
     """
     if not recordings:
         raise BadInput("there is no recording to score; name at least one audio file")
-    lm = with_lm(model)
+    lm = with_lm(model, weights)
     waves = [read(path, rate=lm.rate) for path in recordings]
     scores = [score.total for score in lm.score(waves)]
     found = sorted(zip(scores, recordings, waves, strict=True), key=lambda row: -row[0].mean)

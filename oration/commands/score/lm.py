@@ -15,16 +15,17 @@ from oration.evaluate.ngram import ngrams
 from oration.evaluate.report import Section, Text
 from oration.evaluate.tables import likelihood_table
 from oration.generate import score
+from oration.nn.linear import Weights
 from oration.tasks import Task
 
 
-def run(data: Path, model: Path | None, split: str, count: int, out: Path) -> None:
+def run(data: Path, model: Path | None, split: str, count: int, weights: Weights | None, out: Path) -> None:
     """One row a model of the units.
 
     Raises:
         BadInput: no training clips to count n-grams on, or a task that predicts more than one stream.
     """
-    lm = with_lm(model)
+    lm = with_lm(model, weights)
     config = lm.recipe.lms[0]
     task = cast(Task, config.tasks[0])
     if len(task.predict) != 1 or len(task.layout.streams) != 1:

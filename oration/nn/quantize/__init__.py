@@ -6,11 +6,12 @@ from oration.nn.quantize.groups import GroupRvq
 from oration.nn.quantize.gumbel import GumbelVq
 from oration.nn.quantize.lfq import Lfq
 from oration.nn.quantize.multiscale import MultiScaleRvq
+from oration.nn.quantize.narrow import narrow
 from oration.nn.quantize.quantized import Quantized, Quantizer, Usage, usage
 from oration.nn.quantize.rvq import Rvq
 from oration.nn.quantize.split import SplitRvq
 
 __all__ = [
     "FactorisedRvq", "Fsq", "GroupRvq", "GumbelVq", "Lfq", "MultiScaleRvq", "Quantized", "Quantizer", "Rvq", "SplitRvq",
-    "Usage", "usage",
+    "Usage", "narrow", "usage",
 ]  # fmt: skip

@@ -1,0 +1,11 @@
+"""FunCodec, 16 kHz, 50 Hz, Chinese and English: configuration F5, zh_en_16k_nq32ds320. Du et al. 2023, arXiv:2309.07405.
+
+The codec of `funcodec_en_ds320`, trained on 25,000 hours of both languages by its authors: the data that is given makes
+the difference.
+"""
+
+from dataclasses import replace
+
+from oration.recipes.funcodec_en_ds320 import recipe as funcodec_en_ds320
+
+recipe = replace(funcodec_en_ds320, name="funcodec_zh_en_ds320")
