@@ -1,6 +1,6 @@
 """AudioDec: causal convolutions around residual codebooks, then a better decoder for the same codes. arXiv:2305.16608.
 
-Wu et al. 2023, section 2; the numbers are those of the released configurations (`config/autoencoder` and `vocoder`). The
+Wu et al. 2023, section 2; the numbers are those of the released configurations (`config/autoencoder`, `vocoder`). The
 encoder and decoder are SoundStream's without activations around the strides; what replaces the decoder in the second
 stage is HiFi-GAN with grouped convolutions (section 2.3).
 """

@@ -14,7 +14,7 @@ from oration.codecs.codec import CodecModel
 from oration.core import BadInput
 from oration.nn.few import few
 from oration.nn.linear import Weights
-from oration.nn.pieces import choose
+from oration.nn.pieces import choose, late
 
 
 def fast(model: CodecModel, weights: Weights = "fp32") -> CodecModel:
@@ -34,22 +34,25 @@ def fast(model: CodecModel, weights: Weights = "fp32") -> CodecModel:
 
 
 class Sessions:
-    """`count` streams of a codec whose sides never look ahead. Sound goes in and out by frames of `model.hop` samples.
+    """`count` streams of a causal codec. Sound goes in and out by frames of `model.hop` samples.
 
-    Encoding and decoding are apart: a stream may do one, both or neither.
+    Encoding and decoding are apart: a stream may do one, both or neither. A decoder that looks ahead only at its very
+    end, by some samples of an overlap, gives its sound `delay` samples later.
     """
 
     def __init__(self, model: CodecModel, count: int) -> None:
         """`model`: perhaps from `fast`."""
-        if not model.aligned or model.numbers.block > 1:
+        if not model.encoder.aligned or model.numbers.block > 1:
             raise BadInput(
                 "this codec looks ahead or has levels of several frames, expected one that answers each frame at once, "
                 "such as Mimi; use its live() and speaker() instead"
             )
         self.model, self.count = model.eval(), count
+        self.decoder = late(model.decoder)
+        self.delay = self.decoder.delay
         self.like = next(model.parameters()).detach()
         self.hearing = model.encoder.start(count, self.like)
-        self.speaking = model.decoder.start(count, self.like)
+        self.speaking = self.decoder.start(count, self.like)
 
     @torch.no_grad()
     def encode(self, wave: Tensor, active: Tensor | None = None) -> Tensor:
@@ -87,11 +90,11 @@ class Sessions:
                 "one item of each level for each stream"
             )
         vectors = self.model.quantizer.decode(codes.split(1, 1))
-        wave, after = self.model.decoder.push(vectors.to(self.like), self.speaking)
+        wave, after = self.decoder.push(vectors.to(self.like), self.speaking)
         self.speaking = after if active is None else choose(active, after, self.speaking)
         return wave[:, :, 0]
 
     def reset(self, slots: Tensor) -> None:
         """Let the streams where bool[count] is True begin anew."""
         self.hearing = self.model.encoder.reset(self.hearing, slots, self.like)
-        self.speaking = self.model.decoder.reset(self.speaking, slots, self.like)
+        self.speaking = self.decoder.reset(self.speaking, slots, self.like)

@@ -1,6 +1,6 @@
 """TS3-Codec: linear layers and causal Transformers alone, one codebook. Wu et al. 2024, arXiv:2411.18803.
 
-From its abstract and section 2: no convolution; frames of the sound itself go through linear layers into Transformers
+From its abstract: no convolution; frames of the sound itself go through linear layers into Transformers
 that look back through a window; a factorised codebook; 16 kHz. Frames of 20 or 25 ms at 40 to 50 Hz are the paper's,
 and a codebook of 2^16 at 50 Hz is the 77 % of BigCodec's bits that the abstract gives. The authors released neither
 code nor weights: widths, layers, heads and window below are ours and stand for no published figure.

@@ -38,7 +38,10 @@ class Weighted(Pieces):
         bound = fan**-0.5
         self.weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(dim).uniform_(-bound, bound)) if bias else None
-        self.gain = nn.Parameter(self.weight.detach().norm(dim=(1, 2), keepdim=True)) if normed else None
+        drawn = self.weight.detach()
+        # On the meta device a norm would load a compiler for nothing.
+        length = drawn[:, :1, :1].clone() if drawn.is_meta else drawn.norm(dim=(1, 2), keepdim=True)
+        self.gain = nn.Parameter(length) if normed else None
         self._ready: tuple[tuple[int, ...], Tensor] | None = None
         self._few: nn.Module | None = None
 

@@ -6,6 +6,7 @@ Both transforms are computed in float32 at least, also under autocast: half prec
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -139,7 +140,11 @@ class InverseSpectrum(_Windowed):
         """float[B, F, D] -> sound float[B, F * hop + overlap] before the division, and its divisor float[1, ...]"""
         with torch.autocast(x.device.type, enabled=False):
             x = _wide(x)
-            size, angle = F.linear(x, self.out.weight.to(x), self.out.bias.to(x)).chunk(2, -1)
+            out: Any = self.out
+            if type(out) is nn.Linear and out.weight.dtype != x.dtype:  # the net was cast to half precision
+                size, angle = F.linear(x, out.weight.to(x), out.bias.to(x)).chunk(2, -1)
+            else:
+                size, angle = out(x).chunk(2, -1)
             # exp of an untrained net could be anything
             size = size.clamp(max=math.log(self.top)).exp()
             window = self._hann(x)

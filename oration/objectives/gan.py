@@ -63,6 +63,9 @@ class Gan:
     """What the part is given instead of the recording, as `noisy`; the recording stays what it should give."""
     distil: Distil | None = None
     """What the first level of a codec learns of a teacher."""
+    only: str = ""
+    """The module of the part that learns, such as `decoder`; the others stay as they are, codebooks included. AudioDec
+    (Wu et al. 2023, arXiv:2305.16608, section 2.3) sharpens its sound so, for codes that stay. Empty: all of it."""
 
     @classmethod
     def tiny(cls) -> Gan:
@@ -104,7 +107,8 @@ class GanModel(nn.Module):
 
     def groups(self, part: nn.Module) -> dict[str, list[nn.Parameter]]:
         taught = [] if self.distil is None else list(self.distil.parameters())
-        return {"model": [*part.parameters(), *taught], "critic": list(self.judges.parameters())}
+        learns = part.get_submodule(self.config.only)
+        return {"model": [*learns.parameters(), *taught], "critic": list(self.judges.parameters())}
 
     def alarm(self, values: Mapping[str, float]) -> str | None:
         """What the values of one update give cause to say, if anything."""
@@ -118,6 +122,8 @@ class GanModel(nn.Module):
         """
         if self.config.noisy is not None and self.training:
             batch = {**batch, "noisy": self.config.noisy(batch["wave"])}
+        if self.config.only:
+            part.eval().get_submodule(self.config.only).train(self.training)
         made = part(batch)
         fake = made if isinstance(made, Tensor) else made.wave
         length = min(batch["wave"].shape[1], fake.shape[1])

@@ -1,8 +1,9 @@
 """BigCodec: one codebook between large nets. Xin et al. 2024, arXiv:2409.05377.
 
 16 kHz, 80 codes of 8192 a second, 1.04 kbit/s. Values: section III and the released configuration (config/train and
-config/model: mels 15, discriminators of periods and of spectra, 1,200,000 updates that the two sides share, 1e-4 to 1e-5,
-betas 0.8 and 0.9); weights relative to that of the mels. Crops and batch could not be checked. 159 M in the abstract.
+config/model: mels 15, discriminators of periods and of spectra, 1,200,000 updates that the two sides share, 1e-4 to
+1e-5, betas 0.8 and 0.9); weights relative to that of the mels. Crops and batch could not be checked. 159 M in the
+abstract.
 """
 
 from oration.codecs.bigcodec import BIGCODEC

@@ -2,9 +2,9 @@
 
 Causal, 75 frames a second, 24 kbit/s; one model for 1.5 to 24 kbit/s, of which `encodec_24k_1_5kbps` to
 `encodec_24k_12kbps` say fewer levels. Values: sections 3.1 to 3.4 and 4.1: losses balanced by what they pull at the
-sound, batches of 64 seconds, 300 times 2,000 updates. Speech, noise and music there, which is mixed on the way; here the
-data is what it is. 14.9 M parameters were counted in the authors' package (encodec 0.1.1), without codebooks.
-Of all of `facebook/encodec_24khz`; released weights load (`oration.codecs.released_encodec`).
+sound, batches of 64 seconds, 300 times 2,000 updates. Speech, noise and music there, which is mixed on the way; here
+the data is what it is. 14.9 M parameters were counted in the authors' package (encodec 0.1.1), without codebooks. Of
+all of `facebook/encodec_24khz`; released weights load (`oration.codecs.released_encodec`).
 """
 
 from oration.codecs.encodec import ENCODEC_24K

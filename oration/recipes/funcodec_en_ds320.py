@@ -2,8 +2,9 @@
 
 EnCodec's nets that look ahead, with norms over time; 32 levels, 0.5 to 16 kbit/s. Values: section 2 and the published
 recipe (egs/LibriTTS/codec/conf: 60 times 10,000 updates, batches of 16 crops of 2.5 s, 3e-4; the discriminators there
-are EnCodec's, while the paper allows those of periods and scales as well). Weights of the losses are EnCodec's. Not here:
-codes of what a transcript leaves over (section 2.3). It holds a recording until its end. Parameters: the README's.
+are EnCodec's, while the paper allows those of periods and scales as well). Weights of the losses are EnCodec's. Not
+here: codes of what a transcript leaves over (section 2.3). It holds a recording until its end. Parameters: the
+README's.
 """
 
 from oration.codecs.funcodec import FUNCODEC_DS320

@@ -1,7 +1,7 @@
-"""FunCodec, 16 kHz, 50 Hz, Chinese and English: configuration F5, zh_en_16k_nq32ds320. Du et al. 2023, arXiv:2309.07405.
+"""FunCodec, 16 kHz, 50 Hz, Chinese, English: configuration F5, zh_en_16k_nq32ds320. Du et al. 2023, arXiv:2309.07405.
 
-The codec of `funcodec_en_ds320`, trained on 25,000 hours of both languages by its authors: the data that is given makes
-the difference.
+The codec of `funcodec_en_ds320`, trained on 25,000 hours of both languages by its authors: the data that is given
+makes the difference.
 """
 
 from dataclasses import replace

@@ -1,11 +1,11 @@
 """Mimi: Moshi's codec, 12.5 frames a second, the first level taught by WavLM. Défossez et al. 2024, arXiv:2410.00037.
 
-24 kHz, causal, 8 levels, 1.1 kbit/s. Values: section 3.3: Transformers before and after the codebooks; a codebook of its
-own for the first level, compared with the teacher by cosine; half of the rows are not quantised; batches of 128 crops of
-12 s, four million updates, decay for the Transformers only (here: for all). The released model learns from discriminators
-and their activations alone; here the distance of log-mels stays, a hundredth of the discriminators' pull. The
-teacher here is `units_cpc`'s encoder. 79.3 M parameters were counted in the authors' package (moshi 0.2.13). Weights load
-(`oration.codecs.released_mimi`).
+24 kHz, causal, 8 levels, 1.1 kbit/s. Values: section 3.3: Transformers before and after the codebooks; a codebook of
+its own for the first level, compared with the teacher by cosine; half of the rows are not quantised; batches of 128
+crops of 12 s, four million updates, decay for the Transformers only (here: for all). The released model learns from
+discriminators and their activations alone; here EnCodec's distances stay besides. Learning rates and weights are from
+memory of the paper. The teacher here is `units_cpc`'s encoder. 79.3 M parameters were counted in the authors' package
+(moshi 0.2.13). Weights load (`oration.codecs.released_mimi`).
 """
 
 from dataclasses import replace

@@ -1,8 +1,8 @@
 """SNAC, 24 kHz, for speech: coarse codes at low rates, fine ones at high rates. Siuzdak et al. 2024, arXiv:2410.14411.
 
 Three levels of 12, 23 and 47 Hz, 0.98 kbit/s. Values: section 3, the package snac 1.2.1 and its README (parameters).
-How it was trained is not published in detail: with DAC's losses and discriminators, so that these are `dac_44k`'s. Noise
-layers draw anew while it is trained, the same numbers otherwise. Weights load (`oration.codecs.released_snac`).
+How it was trained is not published in detail: with DAC's losses and discriminators, so that these are `dac_44k`'s.
+Noise layers draw anew while it is trained, the same numbers otherwise. Weights load (`oration.codecs.released_snac`).
 """
 
 from dataclasses import replace

@@ -1,10 +1,11 @@
 """SoundStream: convolutions, residual codebooks, discriminators. Zeghidour et al. 2021, arXiv:2107.03312.
 
-24 kHz, causal, 75 frames a second; trained for 1 to 24 levels at once, 18 kbit/s, of which 8 are streams here, 6 kbit/s.
-Values: sections III-A to III-E. The paper's discriminators look at the wave at three scales, as MelGAN's, and at one
-complex spectrum (here of 1024 samples, its layers EnCodec's); its weights are 1 for the spectra and the discriminators
-and 100 for their activations, which are of another scale here. Batch, updates and learning rate are not stated: guesses.
-How wide a vector is could not be checked, nor how many parameters there are. It was never released.
+24 kHz, causal, 75 frames a second; trained for 1 to 24 levels at once, 18 kbit/s, of which 8 are streams here, 6
+kbit/s. Values: sections III-A to III-E. The paper's discriminators look at the wave at three scales, as MelGAN's, and
+at one complex spectrum (here of 1024 samples, its layers EnCodec's); its weights are 1 for the spectra and the
+discriminators and 100 for their activations, which are of another scale here. Batch, updates and learning rate are
+not stated: guesses. How wide a vector is could not be checked, nor how many parameters there are. It was never
+released.
 """
 
 from dataclasses import replace

@@ -1,11 +1,12 @@
-"""SpeechTokenizer: the first level says what is said. Configuration A of the overview. Zhang et al. 2023, arXiv:2308.16692.
+"""SpeechTokenizer: level 0 says what is said; configuration A of the overview. Zhang et al. 2023, arXiv:2308.16692.
 
 16 kHz, 50 frames a second, 8 levels, 4 kbit/s. HuBERT's features teach the first level, each dimension over time; the
 others have what is left. Values: section 3 and the released training configuration (config/spt_base_cfg.json: mels 45
-and 1, samples 500, commitment 10, distillation 120, crops of 3 s, batch 6, learning rate 1e-4), weights relative to that
-of the mels; the updates are a guess, there it is 10 epochs. The teacher here is `units_cpc`'s encoder. Its encoder reads
-backwards too: a recording is held until its end. 103.7 M parameters were counted in the authors' package
-(speechtokenizer 1.0.1), 0.8 M of these for the distillation. Weights load (`oration.codecs.released_speechtokenizer`).
+and 1, samples 500, commitment 10, distillation 120, crops of 3 s, batch 6, learning rate 1e-4), weights relative to
+that of the mels; the updates are a guess, there it is 10 epochs. The teacher here is `units_cpc`'s encoder. Its
+encoder reads backwards too: a recording is held until its end. 103.7 M parameters were counted in the authors'
+package (speechtokenizer 1.0.1), 0.8 M of these for the distillation. Weights load
+(`oration.codecs.released_speechtokenizer`).
 """
 
 from dataclasses import replace
