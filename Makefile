@@ -30,9 +30,11 @@ systems: .venv/test
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train,eval]'
 	touch $@
 
-.venv/test: pyproject.toml constraints.txt
+# Other implementations, to compare with, come without what only their training needs.
+.venv/test: pyproject.toml constraints.txt tests/parity/references.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train,eval,dev]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -r tests/parity/references.txt
 	touch $@
 
 clean:
