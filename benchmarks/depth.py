@@ -2,11 +2,11 @@
 
     python benchmarks/depth.py [device] [sequences at once]
 
-One thread on the CPU, timed by its own clock. Generating: one step of the body after 256 others, the rows of the depth
-Transformer (weights shared by the rows, and weights per row), the projections to symbols, drawing. MACs are those of
-the weights and of attention; a part whose MAC/s lie far below the body's pays for calls, not for arithmetic. Training:
-forward and backward of 256 steps, with the depth Transformer on all of them and on 1/16 (`CrossEntropy(share=)`).
-Each time is the best of several in one run.
+One thread on the CPU, timed by its own clock. Generating, as trained and laid out for speed (`fast`): one step of the
+body after 256 others, the rows of the depth Transformer (weights shared by the rows, and weights per row), the
+projections to symbols, drawing. MACs are those of the weights and of attention; a part whose MAC/s lie far below the
+body's pays for calls, not for arithmetic. Training: forward and backward of 256 steps, with the depth Transformer on
+all of them and on 1/16 (`CrossEntropy(share=)`). Each time is the best of several in one run.
 """
 
 import sys
@@ -55,16 +55,16 @@ def weights(module):
     return sum(w.numel() for name, w in module.named_parameters() if w.ndim == 2 and "embeddings" not in name)
 
 
-def generating(model, device, n):
-    """(part, seconds a step, MACs a step)"""
-    head, body = model.head, model.body
+def generating(model, used, device, n):
+    """(part, seconds a step, MACs a step) of the model as it is `used`: as trained, or laid out for speed."""
+    head, body = used.head, used.body
     column = torch.zeros(n, len(model.rows), dtype=torch.long, device=device)
-    state = model.start(n, PAST + 40)
+    state = used.start(n, PAST + 40)
     for _ in range(PAST):
-        hidden = model.advance(state, column)
-    attention = 2 * PAST * body.dim * len(body.stack.blocks)
-    yield "body", best(lambda: model.advance(state, column), device), n * (weights(body) + attention)
-    rows, count = len(head.deep), len(head.inward.layers)
+        hidden = used.advance(state, column)
+    attention = 2 * PAST * body.dim * len(model.body.stack.blocks)
+    yield "body", best(lambda: used.advance(state, column), device), n * (weights(model.body) + attention)
+    rows, count = len(head.deep), len(model.head.inward.layers)
     x = head.inputs(hidden, dict.fromkeys(model.rows, column[:, 0]), 0, rows)
     past = head.past(n, x)
 
@@ -72,7 +72,9 @@ def generating(model, device, n):
         for place in range(rows):
             head.run(head.inputs(hidden, dict.fromkeys(model.rows, column[:, 0]), place, place + 1), place, past)
 
-    macs = (weights(head.blocks) + weights(head.inward)) // count + (rows + 1) * head.config.dim * head.config.layers
+    macs = (weights(model.head.blocks) + weights(model.head.inward)) // count + (
+        rows + 1
+    ) * head.config.dim * head.config.layers
     yield f"depth, {rows} rows", best(deep, device), n * rows * macs
     last = head.run(x, 0, past)[:, -1]
     layers = [head.projections[row.replace(".", "/")] for row in head.deep]
@@ -80,7 +82,7 @@ def generating(model, device, n):
     yield (
         "symbols",
         best(lambda: [text(hidden), *(layer(last) for layer in layers)], device),
-        n * sum(map(weights, (text, *layers))),
+        n * sum(map(weights, model.head.projections.values())),
     )
     logits, chance = layers[0](last).float().cpu(), torch.rand(n, dtype=torch.float64)
     allowed, sampler = torch.ones_like(logits, dtype=torch.bool), Sampler(top_p=0.9)
@@ -120,15 +122,18 @@ def main():
             model = LM(name="lm", tasks=(TALK,), body=body, head=head).build(SPECS).to(device)
             kind = "weights per row" if per_row else "shared weights"
             print(f"\n{size}, depth of {sum(w.numel() for w in model.head.blocks.parameters()) / 1e6:.1f} M, {kind}")
-            print(f"  {'a step of ' + str(n):32} {'ms':>8} {'share':>6} {'M MACs':>8} {'share':>6} {'G MAC/s':>8}")
-            with torch.inference_mode():
-                parts = list(generating(model.eval(), device, n))
-            whole, all_macs = sum(s for _, s, _ in parts), sum(m for *_, m in parts)
-            for part, seconds, macs in (*parts, ("together", whole, all_macs)):
-                print(
-                    f"  {part:32} {seconds * 1e3:8.3f} {seconds / whole:6.1%} {macs / 1e6:8.2f} {macs / all_macs:6.1%} "
-                    f"{macs / seconds / 1e9:8.1f}"
-                )
+            print(f"  {'':32} {'ms':>8} {'share':>6} {'M MACs':>8} {'share':>6} {'G MAC/s':>8}")
+            kinds = {"as trained": model.eval()} | {f"fast({w!r})": model.fast(w) for w in ("fp32", "int8")}
+            for name, used in kinds.items():
+                print(f"  {name}, a step of {n}")
+                with torch.inference_mode():
+                    parts = list(generating(model, used, device, n))
+                whole, all_macs = sum(s for _, s, _ in parts), sum(m for *_, m in parts)
+                for part, seconds, macs in (*parts, ("together", whole, all_macs)):
+                    print(
+                        f"    {part:30} {seconds * 1e3:8.3f} {seconds / whole:6.1%} {macs / 1e6:8.2f} "
+                        f"{macs / all_macs:6.1%} {macs / seconds / 1e9:8.1f}"
+                    )
             for what, seconds, macs in training(model.train(), device):
                 print(f"  {what:32} {seconds * 1e3:8.0f} {'':6} {macs / 1e6:8.0f} {'':6} {macs / seconds / 1e9:8.1f}")
 

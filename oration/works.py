@@ -58,6 +58,9 @@ SOUND = Gan(distance=Distance(ffts=(1024, 512, 256), stft=0.0, convergence=0.0),
 CROP = 0.5
 """Seconds of sound in a row of its batches."""
 
+OWN = 0.1
+"""Weight of what its codebooks ask for: vectors that hardly differ would please them most."""
+
 
 @dataclass(frozen=True)
 class Learned:
@@ -151,7 +154,7 @@ def codecs_of(recipe: Recipe) -> dict[str, Codec]:
 
 
 def smallest(recipe: Recipe, updates: int) -> Recipe:
-    """The tiny recipe with its language models trained for so many updates, or half as many for a codec by itself."""
+    """The tiny recipe with its language models trained for so many updates, or its codec if it has no other model."""
     tiny = recipe.tiny()
     lms, specs = {lm.name: lm for lm in tiny.lms}, SpeechLM(tiny, device="meta").specs
     stages = []
@@ -171,19 +174,17 @@ def smallest(recipe: Recipe, updates: int) -> Recipe:
                 keep="best",
             )
         elif not lms and stage.part in codecs_of(recipe):
-            stage = _of_codec(stage, _objective(recipe, stage.part), max(1, updates // 2))
+            stage = _of_codec(stage, recipe, tiny.parts()[stage.part], updates)
         stages.append(replace(stage, data=Mix()))
     return replace(tiny, training=tuple(stages))
 
 
-def _objective(recipe: Recipe, part: str) -> Gan:
-    """What it learns from at its published size."""
-    return next(cast(Gan, stage.objective) for stage in recipe.training if stage.part == part)
-
-
-def _of_codec(stage: Train, published: Gan, updates: int) -> Train:
-    """A codec's stage: distances of the sound, and those losses of its own and of a teacher that the paper has."""
-    objective = replace(SOUND, own=published.own, distil=published.distil)
+def _of_codec(stage: Train, recipe: Recipe, codec: Codec, updates: int) -> Train:
+    """A codec's stage: distances of the sound, a little of what the codebooks ask for, and a teacher if there is one."""
+    published = next(cast(Gan, whole.objective) for whole in recipe.training if whole.part == stage.part)
+    layer = codec.quantizer.build(codec.dim).train()
+    losses = layer(torch.randn(1, codec.block, codec.dim)).losses
+    objective = replace(SOUND, own=dict.fromkeys(losses, OWN), distil=published.distil, only=published.only)
     return replace(
         stage,
         objective=objective,

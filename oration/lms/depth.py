@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from oration.core import BadInput, Vocab
 from oration.lms.heads import key
+from oration.nn.look import Cache
+from oration.nn.native import Blocks, Parts, readable
 from oration.nn.positions import Rope, Rotary, rotate
 
 
@@ -147,6 +149,7 @@ class DepthModel(nn.Module):
         self.inward = Each(count if config.inputs == "sum" else 1, dim, config.dim)
         self.rotary = None if config.rope_base is None else Rotary(config.dim // config.heads, config.rope_base)
         self._turns: dict[tuple[torch.device, int, int], Turn] = {}
+        self._native: list[Blocks] = []
         self.blocks = nn.ModuleList(DepthBlock(config, count) for _ in range(config.layers))
         self.norm = nn.RMSNorm(config.dim, eps=config.norm_eps) if config.final_norm else nn.Identity()
         self.projections = nn.ModuleDict(
@@ -229,11 +232,13 @@ class DepthModel(nn.Module):
         held = [tables[key(rows[0])](column[rows[0]]) if rows else hidden for rows in self.seen[first:last]]
         return self.inward(torch.stack([v.to(hidden.dtype) for v in held], 1), 0)
 
-    def run(self, x: Tensor, first: int, past: list[Past] | None = None) -> Tensor:
+    def run(self, x: Tensor, first: int, past: Any = None) -> Tensor:
         """float[N, M, dim] at the places `first` and on -> the same, through the Transformer.
 
-        `past`: of each layer, keys and values of the places before, filled up here.
+        `past`: what `past` gave, keys and values of the places before, filled up here.
         """
+        if self._native and readable(x) and x.dtype == torch.float32:
+            return self._in_c(x, first, past)
         turn = self._turn(x, first)
         for i, block in enumerate(self.blocks):
             x = block(x, first, turn, None if past is None else past[i])
@@ -248,11 +253,40 @@ class DepthModel(nn.Module):
                 self._turns[at] = self.rotary(torch.arange(first, first + x.shape[1], device=x.device)[None])
         return self._turns[at]
 
-    def past(self, n: int, like: Tensor) -> list[Past]:
+    def lay_out(self) -> None:
+        """Run the blocks in C from now on. Their linear layers are native already."""
+        config, blocks = self.config, cast("list[DepthBlock]", [*self.blocks])
+        self._native = [
+            Blocks(
+                [_parts(block, place) for block in blocks],
+                self.norm,
+                heads=config.heads,
+                kv_heads=config.kv_heads or config.heads,
+                width=config.dim // config.heads,
+                rotary=self.rotary,
+            )
+            for place in range(len(blocks[0].qkv.layers))
+        ]
+
+    def _in_c(self, x: Tensor, first: int, past: Cache | None) -> Tensor:
+        cache = self._native[0].cache(len(x), len(self.seen)) if past is None else past
+        cache.length.fill_(first)
+        if len(self._native) == 1:
+            return self._native[0](x, cache)
+        return torch.cat([self._native[first + i](x[:, i : i + 1], cache) for i in range(x.shape[1])], 1)
+
+    def past(self, n: int, like: Tensor) -> list[Past] | Cache:
         """An empty past for `n` columns; it is forgotten with the column."""
+        if self._native and like.dtype == torch.float32:
+            return self._native[0].cache(n, len(self.seen))
         config = self.config
         shape = (n, config.kv_heads or config.heads, len(self.seen), config.dim // config.heads)
         return [(like.new_empty(shape), like.new_empty(shape)) for _ in range(config.layers)]
+
+
+def _parts(block: Any, place: int) -> Parts:
+    qkv, out, up, down = (each.layers[place] for each in (block.qkv, block.out, block.gate_up, block.down))
+    return Parts(block.attention_norm, qkv, out, block.mlp_norm, up, down)
 
 
 class DepthColumn:
@@ -261,7 +295,7 @@ class DepthColumn:
     def __init__(self, head: DepthModel, hidden: Tensor) -> None:
         self.head, self.hidden = head, hidden
         self._column: dict[str, Tensor] = {}
-        self._past: list[Past] | None = None
+        self._past: list[Past] | Cache | None = None
         self._done = 0
         self._last = hidden
 

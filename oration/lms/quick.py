@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import nn
 
+from oration.lms.depth import DepthModel
 from oration.lms.heads import RowsModel
 from oration.lms.text import merge
 from oration.nn.flat import FlatStack
@@ -21,7 +22,10 @@ Make = Callable[[nn.Linear, Weights], nn.Module]
 
 
 def quick(model: M, weights: Weights) -> M:
-    """A copy whose body and head have `frozen` linear layers. What else it has, embeddings above all, is shared."""
+    """A copy whose body and head have `frozen` linear layers. What else it has, embeddings above all, is shared.
+
+    On a CPU with a C compiler they are those of `oration.nn.native`, and Transformers of the usual kinds run in C.
+    """
     shared = {id(weight): nn.Parameter(weight.detach(), requires_grad=False) for weight in model.parameters()}
     copy = cast(Any, deepcopy(model, cast(Any, shared)).eval())
     merge(copy.body)
@@ -40,6 +44,8 @@ def quick(model: M, weights: Weights) -> M:
         _untie(copy.head, weights, make)
     elif not hasattr(copy, "cell_nats"):  # models of whole grids have their own ways with the head's weights
         freeze(copy.head, weights, make)
+        if make is NativeLinear and isinstance(copy.head, DepthModel):
+            copy.head.lay_out()
     return cast(M, copy)
 
 

@@ -10,18 +10,21 @@ from __future__ import annotations
 import ctypes
 import functools
 import weakref
+from collections.abc import Sequence
 from ctypes import POINTER, c_double, c_int64, c_void_p
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from oration.core import BadInput
 from oration.nn.compiled import Compiled, compiled
 from oration.nn.flat import FlatStack
 from oration.nn.linear import Weights, known
 from oration.nn.look import Cache
+from oration.nn.positions import Rotary
 from oration.nn.transformer import TransformerStack
 
 SOURCE = Path(__file__).parent / "c" / "stack.c"
@@ -126,14 +129,16 @@ class NativeLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """float[..., in] -> float[..., out]."""
-        if not _plain(x):
-            return F.linear(x, *(None if t is None else t.to(x.dtype) for t in self.dense))
+        if x.shape[-1] != self.inward:
+            raise BadInput(f"a linear layer of {self.inward} inputs got {x.shape[-1]}; give vectors of its width")
+        if not readable(x):
+            weight, bias = self.dense
+            return F.linear(x, weight.to(x.dtype), None if bias is None else bias.to(x.dtype))
         rows = x.contiguous() if x.dtype == torch.float32 else x.float().contiguous()
         y = torch.empty(*x.shape[:-1], self.outward)
         if self._run(self._self, rows.data_ptr(), y.data_ptr(), rows.numel() // self.inward):
             raise MemoryError("there is no memory for a linear layer's result")
         return y if x.dtype == torch.float32 else y.to(x.dtype)
-
 
     @functools.cached_property
     def dense(self) -> tuple[Tensor, Tensor | None]:
@@ -144,6 +149,74 @@ class NativeLinear(nn.Module):
         return lines[: self.outward, : self.inward], None if self.bias is None else self.bias[: self.outward]
 
 
+class Parts(NamedTuple):
+    """What a block is made of; its linear layers are native."""
+
+    attention_norm: nn.Module
+    qkv: Any
+    out: Any
+    mlp_norm: nn.Module
+    up: Any
+    """Of a gated MLP, the gate and then what it lets through."""
+    down: Any
+
+
+class Blocks:
+    """Blocks of a Transformer and a norm behind them, as one call."""
+
+    def __init__(
+        self,
+        parts: Sequence[Parts],
+        norm: nn.Module,
+        *,
+        heads: int,
+        kv_heads: int,
+        width: int,
+        mlp: str = "swiglu",
+        rotary: Rotary | None = None,
+        interleaved: bool = False,
+        window: int | None = None,
+    ) -> None:
+        self._run: Any = cast(Any, status().library).oration_stack
+        self._caches: weakref.WeakKeyDictionary[Cache, _Cache] = weakref.WeakKeyDictionary()
+        self.layers, self.dim, self.kv_heads, self.width = len(parts), parts[0].down.outward, kv_heads, width
+        frequency = None if rotary is None else rotary.frequency.double().contiguous()
+        blocks = (_Block * len(parts))(*(_block(each) for each in parts))
+        # What C reads lives as long as this, whatever becomes of the modules it came from.
+        self._kept = [frequency, blocks, parts, *(w.detach() for m in (norm, *_norms(parts)) for w in m.parameters())]
+        sizes = (self.layers, self.dim, heads, kv_heads, width, parts[0].down.inward, MLPS.index(mlp))
+        pairs = 0 if frequency is None else len(frequency)
+        self.told = _Stack(blocks, _at(frequency), _norm(norm), *sizes, window or 0, pairs, int(interleaved))
+        self._self = ctypes.addressof(self.told)
+
+    def cache(self, n: int, capacity: int) -> Cache:
+        """An empty cache, in one piece of memory."""
+        cache = object.__new__(Cache)
+        room = torch.zeros(2 * self.layers, n, self.kv_heads, capacity, self.width).unbind()
+        cache.keys, cache.values = [*room[: self.layers]], [*room[self.layers :]]
+        cache.held = torch.full((n, capacity), -1, dtype=torch.long)
+        cache.length = torch.zeros(n, dtype=torch.long)
+        return cache
+
+    def __call__(self, x: Tensor, cache: Cache) -> Tensor:
+        """float[n, S, D], steps that follow the cache -> float[n, S, D]. The cache is told of them."""
+        if x.shape[0] != len(cache.length) or x.shape[2] != self.dim:
+            raise BadInput(
+                f"steps of shape {[*x.shape]} do not follow a cache of {len(cache.length)} sequences in a Transformer "
+                f"of dim={self.dim}; give one line for each sequence"
+            )
+        told = self._caches.get(cache)
+        if told is None:
+            told = self._caches[cache] = _cache(cache)
+        told.held, told.length = cache.held.data_ptr(), cache.length.data_ptr()
+        x = x.contiguous()
+        y = torch.empty_like(x)
+        at = (self._self, ctypes.addressof(told), x.data_ptr(), y.data_ptr())
+        if self._run(*at, x.shape[0], x.shape[1], torch.get_num_threads()):
+            raise MemoryError("there is no memory for a step of the Transformer")
+        return y
+
+
 class NativeStack(FlatStack):
     """A `TransformerStack` whose linear layers are `NativeLinear`: all its steps in one call.
 
@@ -152,28 +225,18 @@ class NativeStack(FlatStack):
 
     def __init__(self, stack: TransformerStack) -> None:
         super().__init__(stack)
-        self._run: Any = cast(Any, status().library).oration_stack
-        self._caches: weakref.WeakKeyDictionary[Cache, _Cache] = weakref.WeakKeyDictionary()
         first: Any = stack.blocks[0]
-        blocks = (_Block * len(stack.blocks))(*(_block(block) for block in stack.blocks))
-        self._kept: list[Any] = [blocks]
-        pairs, frequency = 0, None
-        if stack.rotary is not None:
-            frequency = stack.rotary.frequency.double().contiguous()
-            pairs = len(frequency)
-            self._kept.append(frequency)
-        sizes = (len(blocks), stack.dim, stack.heads, stack.kv_heads, stack.width, first.down.inward)
-        self.told = _Stack(
-            blocks,
-            _at(frequency),
-            _norm(stack.norm),
-            *sizes,
-            MLPS.index(first.kind),
-            stack.window or 0,
-            pairs,
-            int(self.interleaved),
+        self.native = Blocks(
+            [_parts(block) for block in stack.blocks],
+            stack.norm,
+            heads=stack.heads,
+            kv_heads=stack.kv_heads,
+            width=stack.width,
+            mlp=first.kind,
+            rotary=stack.rotary,
+            interleaved=self.interleaved,
+            window=stack.window,
         )
-        self._self = ctypes.addressof(self.told)
 
     @staticmethod
     def fits(stack: nn.Module) -> bool:
@@ -189,7 +252,7 @@ class NativeStack(FlatStack):
     def forward(self, x: Tensor, *, cache: Cache | None = None, extra: Tensor | None = None, **rest: Any) -> Tensor:
         """As `TransformerStack`."""
         odd = extra is not None or rest.get("condition") is not None or x.dtype != torch.float32
-        if odd or not x.numel() or not _plain(x):
+        if odd or not x.numel() or not readable(x):
             return self.stack(x, cache=cache, extra=extra, **rest)
         if cache is not None:
             return self.after(x, cache)
@@ -204,16 +267,7 @@ class NativeStack(FlatStack):
         if self.stack.places is not None:
             position = cache.length[:, None] + torch.arange(x.shape[1])
             x = x + self.stack.places(position).to(x.dtype)
-        told = self._caches.get(cache)
-        if told is None:
-            told = self._caches[cache] = _cache(cache)
-        told.held, told.length = cache.held.data_ptr(), cache.length.data_ptr()
-        x = x.contiguous()
-        y = torch.empty_like(x)
-        at = (self._self, ctypes.addressof(told), x.data_ptr(), y.data_ptr())
-        if self._run(*at, x.shape[0], x.shape[1], torch.get_num_threads()):
-            raise MemoryError("there is no memory for a step of the Transformer")
-        return y
+        return self.native(x, cache)
 
     def _alone(self, x: Tensor) -> Tensor:
         """float[n, S, D], whole grids -> float[n, S, D]. Two layers' keys are held, in turns: none looks further."""
@@ -224,7 +278,7 @@ class NativeStack(FlatStack):
         return self.after(x, cache)
 
 
-def _plain(x: Tensor) -> bool:
+def readable(x: Tensor) -> bool:
     """Whether there are numbers to be read, and no gradient is to go back through them."""
     if x.requires_grad and torch.is_grad_enabled():
         return False
@@ -252,7 +306,15 @@ def _norm(norm: Any) -> _Norm:
     return _Norm(_at(norm.weight), _at(bias), eps, int(isinstance(norm, nn.LayerNorm)))
 
 
-def _block(block: Any) -> _Block:
+def _norms(parts: Sequence[Parts]) -> list[nn.Module]:
+    return [norm for each in parts for norm in (each.attention_norm, each.mlp_norm)]
+
+
+def _block(parts: Parts) -> _Block:
+    layers = (parts.qkv, parts.out, parts.up, parts.down)
+    return _Block(*(_norm(norm) for norm in _norms([parts])), *(layer.told for layer in layers))
+
+
+def _parts(block: Any) -> Parts:
     up = block.gate_up if block.kind in ("swiglu", "geglu") else block.up
-    layers = (block.attention.qkv, block.attention.out, up, block.down)
-    return _Block(_norm(block.attention_norm), _norm(block.mlp_norm), *(layer.told for layer in layers))
+    return Parts(block.attention_norm, block.attention.qkv, block.attention.out, block.mlp_norm, up, block.down)

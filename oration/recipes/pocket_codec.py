@@ -17,7 +17,7 @@ from oration.train import AdamW, Cosine, Crops, Steps, Train
 units = pocket.tokenizers[0]
 codec = Codec(
     encoder=(SpectralEncoder(dim=256, width=256, inner=768, layers=(3, 3, 2)),),
-    quantizer=Rvq(levels=12, size=1024, dropout=0.5),
+    quantizer=Rvq(levels=12, size=1024, dim=64, dropout=0.5),
     decoder=(SpectralDecoder(dim=256, width=320, inner=960, layers=(3, 2, 4), back=240),),
     dim=256,
     rate=16_000,

@@ -67,6 +67,54 @@ def test_the_same_model_in_float32(layout, kind):
         assert states[0].length.tolist() == states[1].length.tolist()
 
 
+DEPTHS = {
+    "shared, rotary": DEPTH,
+    "grouped keys": replace(DEPTH, kv_heads=1, final_norm=False),
+    "weights per row": replace(DEPTH, weights_per_row=True, rope_base=None),
+    "sequence": replace(DEPTH, inputs="sequence", independent=("codec/0",)),
+}
+
+
+@pytest.mark.parametrize("kind", DEPTHS)
+@torch.no_grad()
+def test_a_depth_head_row_by_row_and_all_at_once(kind):
+    blocks, predict = PUBLISHED["moshi"]
+    task, specs = Task(name="test", layout=blocks, predict=predict), specs_of(blocks)
+    body, depth, rows = Transformer.tiny(), DEPTHS[kind], tuple(task.vocabs(specs))
+    if depth.independent:
+        depth = replace(depth, independent=rows[:1], rows=rows[1:])
+    torch.manual_seed(3)
+    model = LM(name="lm", tasks=(task,), body=body, head=depth, context=400).build(specs).eval()
+    hidden, fast = torch.randn(4, body.dim), model.fast("fp32")
+    tokens = torch.stack([torch.randint(0, v.size, (4,)) for v in model.vocabs.values()], 1)
+    want = model.head(hidden, tokens)
+    for head in (fast.head, model.fast("int8").head):
+        together = head(hidden, tokens)
+        columns = [head.begin(hidden), *(head.begin(line[None]) for line in hidden)]
+        for k, row in enumerate(rows):
+            if row in head.rows:
+                logits = [column.logits(row) for column in columns]
+                close = CLOSE if head is fast.head else {"atol": 0.02, "rtol": 0.05}
+                torch.testing.assert_close(logits[0], want[row], **close)
+                torch.testing.assert_close(together[row], logits[0], **CLOSE)
+                assert torch.equal(torch.cat(logits[1:]), logits[0])  # a batch gives what single calls give
+            for line, column in enumerate(columns):
+                column.take(row, tokens[:, k] if not line else tokens[line - 1, None, k])
+
+
+def test_without_a_compiler_it_is_torch_that_computes(monkeypatch):
+    _, model = llama()
+    want = [model.fast(w) for w in ("fp32", "int8")]
+    monkeypatch.setattr("oration.lms.quick.usable", lambda _: False)
+    got = [model.fast(w) for w in ("fp32", "int8")]
+    assert {type(m.body.stack) for m in got} == {FlatStack}
+    starts = [{"units": Stream(np.arange(n))} for n in (2, 7)]
+    for one, other, bound in zip(want, got, (1e-5, 2e-2), strict=True):
+        said = complete(one, UNITS, starts, SPECS, seeds=[1, 2], steps=20)
+        nats = [score(m, UNITS, [r.example for r in said], SPECS) for m in (one, other)]
+        assert all(abs(a.total.mean - b.total.mean) < bound for a, b in zip(*nats, strict=True))
+
+
 def test_the_model_it_was_made_of_can_still_be_trained():
     model, _, _, _ = case("moshi", "depth")
     fast = model.fast("int8")

@@ -204,7 +204,7 @@ def test_older_processors_give_the_same(tuned, tmp_path):
     library = native.declared(ctypes.CDLL(str(path)))
     for weights in ("fp32", "bf16", "int8"):
         c, other = (fast(stack("wide heads"), weights) for _ in range(2))
-        other._run = library.oration_stack
+        other.native._run = library.oration_stack
         x = torch.randn(2, 45, c.stack.dim)
         assert relative(other(x), c(x)) < (1e-5 if weights != "int8" else 0.02)
         layer, other = (NativeLinear(nn.Linear(33, 70), weights) for _ in range(2))
