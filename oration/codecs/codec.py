@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from oration.audio.live import AtRate, at_rest, pieces
 from oration.core import BadInput, Example, Spec, Stream, Waveform
 from oration.core.decoder import Decoder
-from oration.nn.pieces import Chain, State
+from oration.nn.pieces import Chain, State, ahead
 
 BLOCK = 2.0
 """Seconds coded at once: enough to keep a core busy, and every layer's output stays small enough to be reused."""
@@ -140,6 +140,18 @@ class CodecModel(nn.Module):
     def aligned(self) -> bool:
         """Whether neither side looks ahead: a frame goes in, its codes come out, and its sound."""
         return self.encoder.aligned and self.decoder.aligned
+
+    @property
+    def delay(self) -> float:
+        """Seconds that the encoder looks ahead of a frame; infinity where all of a recording counts, or none knows."""
+        found = ahead(self.encoder)
+        return math.inf if found is None else found / self.rate
+
+    @property
+    def late(self) -> float:
+        """Seconds that sound is behind its codes; infinity as for `delay`."""
+        found = ahead(self.decoder)
+        return math.inf if found is None else found * self.hop / self.rate
 
     def forward(self, batch: Mapping[str, Tensor]) -> Made:
         """`wave` float[B, T], or what was made of it for the codec to clean, `noisy` -> the same through all levels."""

@@ -112,7 +112,7 @@ def givers(model: SpeechLM) -> dict[str, str]:
     found: dict[str, str] = {}
     for tokenizer in model.recipe.tokenizers:
         encoder = getattr(tokenizer, "encoder", None)
-        inside = f" of {type(encoder).__name__}" if encoder is not None else ""
+        inside = f" of {type(encoder).__name__}" if encoder is not None and not isinstance(encoder, tuple) else ""
         found |= dict.fromkeys(tokenizer.specs(), type(tokenizer).__name__ + inside)
     for lm, task in tasks(model.recipe):
         specs = dict(model.specs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from oration.commands.heard import Heard
 from oration.commands.inspector import inspect, streams, tasks
 from oration.commands.sheet import sheet
 from oration.core import BadInput, Example, Waveform
+from oration.core.decoder import Decoder
 from oration.data.manifest import Clip
 from oration.layouts import delay, rate
 from oration.lms import LM
@@ -110,7 +112,7 @@ def _delays(out: Console, model: SpeechLM, parts: dict[str, Part]) -> None:
         lags = [seconds for seconds in delay(task.layout, task.specs(model.specs)).values() if seconds]
         placed = max(placed, *lags, 0.0)
         rows.append((task.name, "the layout", max(lags, default=0.0)))
-    spoken = parts["vocoder"].delay if "vocoder" in parts else 0.0
+    spoken = _spoken(model, parts)
     if "vocoder" in parts:
         rows.append(("vocoder", "what it looks ahead", spoken))
     if not rows:
@@ -118,14 +120,22 @@ def _delays(out: Console, model: SpeechLM, parts: dict[str, Part]) -> None:
     shown = table("Delay", "part", "waits for", ">ms")
     why = "the slowest live tokenizer, the layout, the vocoder; computing comes on top"
     for waits, reason, seconds in (*rows, ("together", why, heard + placed + spoken)):
-        shown.add_row(waits, reason, "" if seconds is None else f"{1000 * seconds:.0f}")
+        shown.add_row(waits, reason, "?" if seconds is None or math.isinf(seconds) else f"{1000 * seconds:.0f}")
     out.print(shown)
+
+
+def _spoken(model: SpeechLM, parts: dict[str, Part]) -> float:
+    """Seconds that sound comes after the streams it is made of."""
+    vocoder = model.recipe.vocoder
+    if isinstance(vocoder, Decoder):
+        return float(getattr(parts[named_after(vocoder.of)].module, "late", 0.0))
+    return parts["vocoder"].delay if "vocoder" in parts else 0.0
 
 
 def _sizes(out: Console, recipe: Recipe, parts: dict[str, Part]) -> None:
     says = bool(recipe.published)
     rows = table("Parts", "part", "is", ">parameters", *([">published", ">differs"] if says else []), ">MB")
-    width = 2 if recipe.weights == "float16" else 4
+    width = {"float32": 4, "float16": 2, "int8": 1}[recipe.weights]
     for name, part in parts.items():
         kind, size = type(part.config).__name__, f"{part.numbers * width / 1e6:,.1f}"
         paper = recipe.published.get(name)

@@ -111,7 +111,7 @@ class Conv(Weighted):
         self.left = self.span - stride if left is None else left
         self.right, self.whole, self.padding = right, whole, padding
         self.depthwise = groups == width == dim and stride == 1 and groups > 1
-        self.down = stride
+        self.down, self.looks = stride, max(0, self.span - self.left - stride)
         # Mirrored frames before the first are those that follow it: nothing can be said until they are there.
         # More before than that, and an output needs only the first frames of its stride.
         before = self.left == self.span - stride or (self.span - stride < self.left < self.span and not whole)
@@ -295,7 +295,7 @@ class Upsample(Weighted):
         self.parts = -(-kernel // stride)
         self.left = left
         self.right = self.overlap - left if right is None else right
-        self.up = stride
+        self.up, self.looks = stride, left / stride
         self.aligned = left == 0 and self.right == self.overlap
 
     def forward(self, x: Tensor) -> Tensor:

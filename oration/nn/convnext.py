@@ -57,7 +57,7 @@ class DepthwiseConv(Pieces):
         self.span = (kernel - 1) * dilation
         self.right = self.span // 2 if right is None else right
         self.left, self.dilation = self.span - self.right, dilation
-        self.aligned = self.right == 0
+        self.aligned, self.looks = self.right == 0, self.right
         self.weight = nn.Parameter(torch.empty(kernel, dim).uniform_(-1, 1) / kernel**0.5)
         self.bias = nn.Parameter(torch.zeros(dim))
 
@@ -144,7 +144,7 @@ class ConvNeXt(Pieces):
             for dilation, right in zip(dilations, rights, strict=True)
         )
         self.ahead = sum(rights)
-        self.aligned = self.ahead == 0
+        self.aligned, self.looks = self.ahead == 0, self.ahead
 
     def forward(self, x: Tensor) -> Tensor:
         """float[B, T, C] -> float[B, T, C]"""

@@ -84,6 +84,27 @@ def late(layer: nn.Module) -> Pieces:
     return made
 
 
+def ahead(layer: nn.Module) -> float | None:
+    """How many of its input frames a layer waits for beyond those that it answers; None if it does not say."""
+    if isinstance(layer, Chain):
+        total, frame = 0.0, 1.0  # input frames that a frame between its layers lasts
+        for one in layer.layers:
+            own = ahead(one)
+            if own is None:
+                return None
+            total += own * frame
+            if isinstance(one, Pieces):
+                frame *= one.down / one.up
+        return total
+    if isinstance(layer, Residual):
+        both = [ahead(one) for one in (layer.inner, layer.shortcut) if one is not None]
+        return None if None in both else max(one for one in both if one is not None)
+    if not isinstance(layer, Pieces) or layer.aligned:
+        return 0.0
+    said: float | None = getattr(layer, "looks", None)
+    return said
+
+
 def choose(where: Tensor, left: State, right: State) -> State:
     """Stream by stream, `left` where bool[B] `where` is True and `right` elsewhere: two states of one shape."""
     if left is right:

@@ -41,7 +41,7 @@ class SnakeUnit(Pieces):
         )
         self.span = (kernel - 1) * dilation
         self.left, self.right = self.span // 2, self.span - self.span // 2
-        self.aligned = False
+        self.aligned, self.looks = False, self.right
         self._remembered = Remembered()
 
     @property

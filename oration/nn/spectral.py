@@ -105,7 +105,7 @@ class InverseSpectrum(_Windowed):
         if not 0 <= back <= fft - hop:
             raise BadInput(f"windows begin {back} samples before their hop; give 0 to fft - hop = {fft - hop}")
         self.back, self.floor, self.top = back, floor, float(top or fft)
-        self.up, self.aligned, self.cut = hop, back == 0, back
+        self.up, self.aligned, self.cut, self.looks = hop, back == 0, back, back / hop
         self.out = nn.Linear(dim, fft + 2)
         nn.init.normal_(self.out.weight, std=0.02)
         nn.init.zeros_(self.out.bias)

@@ -9,7 +9,7 @@ from torch import nn
 
 from oration.nn.activations import Snake
 from oration.nn.conv import Conv, Upsample
-from oration.nn.pieces import Chain, Pieces, Residual, choose, join, whole
+from oration.nn.pieces import Chain, Pieces, Residual, ahead, choose, join, whole
 
 WIDTH = 4
 
@@ -120,3 +120,25 @@ def test_choosing_streams_of_nested_states():
     assert chosen[0][0].tolist() == [[1, 1, 1], [0, 0, 0]]
     assert chosen[1].tolist() == [1, 0]
     assert not any(isinstance(layer, Pieces) for layer in (nn.ELU(), Snake(2)))
+
+
+@settings(max_examples=25, deadline=None)
+@given(kernels=st.lists(st.tuples(st.integers(1, 5), st.integers(0, 4), st.integers(1, 3)), min_size=1, max_size=4))
+def test_a_chain_says_how_far_it_looks_ahead(kernels):
+    """No further than it says, and as far for convolutions of stride 1."""
+    layers = [
+        Conv(1, 1, kernel * stride, stride=stride, left=max(0, (kernel - 1) * stride - right), right=right, whole=False)
+        for kernel, right, stride in kernels
+    ]
+    chain = Chain(*layers).double()
+    said, x = ahead(chain), torch.randn(1, 400, 1, dtype=torch.float64)
+    state, given, answered, most = chain.start(1, x), 0, 0, 0
+    with torch.no_grad():
+        for frame in x.split(1, 1):
+            y, state = chain.push(frame, state)
+            given, answered = given + 1, answered + y.shape[1]
+            # Frames that were given beyond those whose outputs are there, and beyond a stride that is not yet full.
+            most = max(most, given - answered * chain.down // chain.up - (chain.down - 1))
+    assert most <= said + 1e-9
+    if chain.down == 1:
+        assert most == said
