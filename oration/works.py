@@ -109,7 +109,7 @@ class Works:
     @property
     def holds(self) -> bool:
         """Whether all of it is as it should be."""
-        learned = all(entry.holds for entry in (*self.learned, *self.copied))
+        learned = all(entry.holds for entry in self.learned) and all(entry.holds for entry in self.copied)
         replied = bool((self.learned or self.copied) and self.replied) or not self.parameters
         return self.sized and learned and replied and self.loads and not self.trouble
 
@@ -280,7 +280,7 @@ def check(recipe: Recipe, clips: Sequence[Clip], folder: Path, *, updates: int =
             if works.copied:
                 copies = [m.decode([ours])[0].samples for m in (model, again)]
                 works.replied = "speech" if len(copies[0]) else ""
-                works.loads &= np.array_equal(*copies)
+                works.loads &= np.array_equal(copies[0], copies[1])
     except BadInput as wrong:
         works.trouble = str(wrong)
     return works
