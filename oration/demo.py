@@ -29,6 +29,11 @@ from oration.model import Reply, SpeechLM
 from oration.tasks import Task
 
 SAMPLES = Path(__file__).parent / "samples"
+CODEC = Path(__file__).parent / "pocket_codec"
+LEVELS = (1, 2, 4, 12)
+"""How many levels of the codec are heard."""
+CODED = 3
+"""Recordings that are coded."""
 LONGEST = 30.0
 """Seconds of a user's recording that are used."""
 PROMPT = 3.0
@@ -56,6 +61,23 @@ class Heard:
     copy: Waveform
     seconds: dict[str, float]
     """Stage -> seconds of work."""
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A recording as a codec keeps it."""
+
+    heard: Heard
+    copies: dict[float, Waveform]
+    """kbit/s -> what so many levels sound like."""
+
+    @classmethod
+    def of(cls, model: SpeechLM, heard: Heard) -> Coded:
+        """Through the first levels of a model that is a codec."""
+        codec = model.part("codec")
+        (example,) = codec.encode([heard.wave])
+        bits = [spec.bits_per_second or 0.0 for spec in codec.specs().values()]
+        return cls(heard, {sum(bits[:n]) / 1000: codec.decode([example], levels=n)[0] for n in LEVELS})
 
 
 @dataclass
@@ -89,6 +111,8 @@ def run(recordings: Sequence[Path], out: Path, folder: Path | None, seed: int) -
         given = list(mine(recordings, model.rate) if recordings else bundled(model.rate))
     with stage(f"through units and back ({sum(wave.seconds for *_, wave in given):.0f} s of sound)"):
         heard = [listen(model, *one) for one in given]
+    with stage(f"through a codec, at {len(LEVELS)} bitrates"):
+        coded = [Coded.of(SpeechLM.load(CODEC), one) for one in heard[:CODED]]
     prompt = heard[0].wave.cut(0.0, PROMPT)
     replies = {}
     for temperature in TEMPERATURES:
@@ -99,6 +123,7 @@ def run(recordings: Sequence[Path], out: Path, folder: Path | None, seed: int) -
         target = fresh(out) / "index.html"
         sections = [
             through_units(model, heard),
+            through_codec(coded),
             continued(model, prompt, replies),
             inside(model, heard[0]),
             Section("How long it took", (timings(stage, heard, replies),)),
@@ -162,6 +187,27 @@ def through_units(model: SpeechLM, heard: Sequence[Heard]) -> Section:
         pairs,
         "What the language model can know of a recording is what lies under its spectrogram: symbols. The copy is made "
         "from them alone, so the words and the melody stay, and the voice becomes the vocoder's.",
+    )
+
+
+def through_codec(coded: Sequence[Coded]) -> Section:
+    """Originals beside what few and many levels of the codec keep."""
+    rows = tuple(
+        Players(
+            (
+                Player("original", one.heard.wave),
+                *(Player(f"{kbits:g} kbit/s", copy, note=f"{n} of {LEVELS[-1]} levels") for n, (kbits, copy) in each),
+            ),
+            caption=one.heard.name,
+        )
+        for one in coded
+        for each in [list(zip(LEVELS, one.copies.items(), strict=True))]
+    )
+    return Section(
+        "Through a codec",
+        rows,
+        "Twenty-five times a second each level says one of 1024 symbols: what those before it left over. "
+        "Here the voice is the speaker's own. The codec was trained on little: what it cannot do yet is heard as well.",
     )
 
 

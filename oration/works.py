@@ -180,7 +180,7 @@ def smallest(recipe: Recipe, updates: int) -> Recipe:
 
 
 def _of_codec(stage: Train, recipe: Recipe, codec: Codec, updates: int) -> Train:
-    """A codec's stage: distances of the sound, a little of what the codebooks ask for, and a teacher if there is one."""
+    """A codec's stage: distances of the sound, some of what the codebooks ask for, and the teacher if it has one."""
     published = next(cast(Gan, whole.objective) for whole in recipe.training if whole.part == stage.part)
     layer = codec.quantizer.build(codec.dim).train()
     losses = layer(torch.randn(1, codec.block, codec.dim)).losses

@@ -8,7 +8,7 @@ import pytest
 from oration import cli
 from oration.audio.io import write
 from oration.core import Waveform
-from oration.demo import SAMPLES
+from oration.demo import CODED, LEVELS, SAMPLES
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def test_the_bundled_recordings_make_one_page(tiny_model, tmp_path, capsys):
     assert said.count(" s\n") >= 6, "each stage says how long it took"
     html = page.read_text(encoding="utf-8")
     clips = len(list(SAMPLES.glob("*.flac")))
-    assert html.count("<audio") == 2 * clips + 1 + 3
+    assert html.count("<audio") == 2 * clips + CODED * (1 + len(LEVELS)) + 1 + 3
     assert html.count('class="spectrogram"') == html.count("<audio")
     assert html.count('class="lane"') >= 2 * clips
     assert "main |" in html, "the layout's picture"

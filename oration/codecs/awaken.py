@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from oration.codecs.codec import CodecModel
+from oration.nn.spectral import InverseSpectrum
 
 ROUNDS = 64
 """Times that codebooks are shown the sound at most, until they have found codewords."""
@@ -22,10 +23,12 @@ ROUNDS = 64
 def awaken(model: CodecModel, wave: Tensor) -> None:
     """Scale the layers of both sides, one after another, by what they make of float[B, T]; then fill the codebooks.
 
-    Layers that compute with the weights of others instead of calling them stay as they are.
+    Layers that compute with the weights of others instead of calling them stay as they are, and so do magnitudes and
+    angles of spectra, which begin small on purpose.
     """
     model.train()
     called: dict[nn.Module, None] = {}
+    small = {layer.out for layer in model.modules() if isinstance(layer, InverseSpectrum)}
 
     def scale(layer: Any, given: tuple[Tensor, ...], made: Tensor) -> Any:
         if layer in called or not isinstance(made, Tensor):
@@ -38,9 +41,8 @@ def awaken(model: CodecModel, wave: Tensor) -> None:
             layer.bias.zero_()
         return layer.forward(*given)
 
-    hooks = [
-        m.register_forward_hook(scale) for side in (model.encoder, model.decoder) for m in side.modules() if _is(m)
-    ]
+    layers = [layer for side in (model.encoder, model.decoder) for layer in side.modules() if _is(layer)]
+    hooks = [layer.register_forward_hook(scale) for layer in layers if layer not in small]
     try:
         block = model.hop * model.numbers.block
         vectors = model.encoder(nn.functional.pad(wave, (0, -wave.shape[1] % block))[..., None])
