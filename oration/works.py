@@ -190,7 +190,7 @@ def _of_codec(stage: Train, recipe: Recipe, codec: Codec, updates: int) -> Train
         objective=objective,
         feed=replace(cast(Crops, stage.feed), seconds=CROP, batch=4),
         budget=Steps(updates),
-        optimizer=AdamW(lr=3e-3, betas=(0.8, 0.99)),
+        optimizer=AdamW(lr=5e-3, betas=(0.8, 0.99)),
         schedule=Cosine(warmup=10),
         precision="fp32",
         save_every=updates,
