@@ -47,7 +47,7 @@ class SpectralEncoder:
 
     def tiny(self) -> SpectralEncoder:
         """As many layers at the same rates, narrow."""
-        return replace(self, dim=8, width=8, inner=12, kernel=3)
+        return replace(self, dim=8, width=16, inner=24, kernel=3)
 
     def build(self) -> Chain:
         spectrum = Spectrum(self.fft, self.hop, self.power)
@@ -87,7 +87,7 @@ class SpectralDecoder:
 
     def tiny(self) -> SpectralDecoder:
         """As many layers at the same rates, narrow."""
-        return replace(self, dim=8, width=8, inner=12, kernel=3)
+        return replace(self, dim=8, width=16, inner=24, kernel=3)
 
     def build(self) -> Chain:
         layers: list[nn.Module] = [nn.Linear(self.dim, self.width), nn.LayerNorm(self.width)]

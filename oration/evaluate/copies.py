@@ -54,7 +54,7 @@ def copied(part: str, model: CodecModel, known: Sequence[Waveform], held_out: Se
         real, fake = (_frames(log_mel, Waveform(w.samples[:length], w.rate)) for w in (wave, copy))
         away.append((real - fake).abs())
         flat.append((real - usual).abs())
-    kbps = sum(float(spec.rate or 0) * np.log2(spec.size) for spec in model.specs().values()) / 1000
+    kbps = sum(spec.bits_per_second or 0.0 for spec in model.specs().values()) / 1000
     return Copied(
         part, float(torch.cat(away).mean()), float(torch.cat(flat).mean()), kbps, whole, live(model, held_out[-1])
     )

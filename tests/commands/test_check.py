@@ -1,11 +1,13 @@
 """`oration check`: what works is told in a table, as figures and by the exit code."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from oration import cli
 from oration.commands.check import report, why
+from oration.evaluate.copies import Copied
 from oration.works import Learned, Works
 
 MINE = """\"\"\"Mine: k-means over MFCCs.\"\"\"
@@ -73,3 +75,15 @@ def test_the_reason_is_the_first_thing_that_is_wrong():
     assert why(Works("a", trouble="no data.")) == "no data"
     assert "nothing" in why(Works("a", parameters={"lm": 100}))
     assert len(report([fine]).rows) == 1
+
+
+def test_the_reason_why_a_codec_does_not_work():
+    good = Copied("codec", 0.9, 1.0, 1.5, True, "late")
+    works = Works("a", parameters={"codec": 100}, copied=[good], replied="speech", loads=True)
+    assert works.holds
+    assert why(works) == ""
+    assert report([works]).rows[0][6:9] == ("0.90", "1.00", "late")
+    for bad, wanted in (({"nats": 1.2}, "1.200 nats"), ({"live": ""}, "in pieces"), ({"whole": False}, "length")):
+        works.copied = [replace(good, **bad)]
+        assert not works.holds
+        assert wanted in why(works)

@@ -15,7 +15,7 @@ from oration.fit import fit
 from oration.lms import FromText, TextBody
 from oration.model import SpeechLM
 from oration.recipe import find, names
-from oration.works import check
+from oration.works import check, codecs_of
 
 
 @pytest.fixture
@@ -47,11 +47,15 @@ def test_a_recipe_builds_trains_replies_saves_and_loads(name, corpus, tmp_path):
         assert works.replied
         assert [entry.lm for entry in works.learned] == [lm.name for lm in find(name).lms]
         assert all(np.isfinite(entry.nats) and entry.symbols > 0 for entry in works.learned)
+    elif codecs_of(find(name)):
+        assert works.loads
+        assert works.replied == "speech"
+        assert all(np.isfinite(copy.nats) and copy.whole and copy.live for copy in works.copied)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in names() if find(name).lms])
-def test_a_recipe_learns_more_than_a_unigram(name, tmp_path, record_property):
+@pytest.mark.parametrize("name", [name for name in names() if find(name).lms or codecs_of(find(name))])
+def test_a_recipe_learns_more_than_a_unigram_or_a_flat_spectrum(name, tmp_path, record_property):
     works = check(find(name), read_manifest(SAMPLES), tmp_path)
     record_property("works", json.dumps(works.record()))
     assert works.holds, works.record()

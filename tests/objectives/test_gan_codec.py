@@ -279,3 +279,21 @@ def test_what_makes_no_sense_is_refused():
         replace(Gan.tiny(), distil=Distil()).build(torch.nn.Linear(2, 2), SPECS)
     with pytest.raises(BadInput, match=r"distillation needs the stream 'hubert', but the data gives \['speech', 'un"):
         replace(Gan.tiny(), distil=Distil(stream="hubert")).build(codec().build(), SPECS)
+
+
+def test_only_the_decoder_learns_for_codes_that_stay():
+    """AudioDec's second stage."""
+    part, objective, optimizers = start(replace(EVERYTHING, distil=None, own={}))
+    for number in range(3):
+        step(objective, part, optimizers, batch(number))
+    objective = replace(EVERYTHING, distil=None, only="decoder").build(part, SPECS)
+    groups = objective.groups(part)
+    assert {id(p) for p in groups["model"]} == {id(p) for p in part.decoder.parameters()}
+    before = {name: value.clone() for name, value in part.state_dict().items()}
+    optimizers = {name: torch.optim.AdamW(group, 3e-3) for name, group in groups.items()}
+    part.train()
+    step(objective, part, optimizers, batch(9))
+    moved = {
+        name.partition(".")[0] for name, value in part.state_dict().items() if not torch.equal(value, before[name])
+    }
+    assert moved == {"decoder"}
