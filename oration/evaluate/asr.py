@@ -90,6 +90,7 @@ def _hear(pcm: bytes) -> str:
     if len(pcm) < RATE // 5:  # 0.1 s of two-byte samples, too short for any word
         return ""
     decoder = _decoder()
+    decoder.reinit_feat()  # else what was heard before, whose noise and level it remembers, would count
     decoder.start_utt()
     decoder.process_raw(pcm, full_utt=True)
     decoder.end_utt()

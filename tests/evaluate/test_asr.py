@@ -1,11 +1,16 @@
 """Word errors by hand, and the real recogniser on sounds that need no file."""
 
+from importlib.resources import files
+
 import numpy as np
 import pytest
 
 from oration.core import BadInput, Waveform
+from oration.data.manifest import read_manifest
 from oration.evaluate.asr import PocketSphinx, compare, count_errors, plain_english, word_errors
 from oration.evaluate.interval import to_json
+
+SAMPLES = files("oration").joinpath("samples")
 
 
 def test_the_normaliser():
@@ -71,3 +76,13 @@ def test_the_real_recogniser_is_steady_on_one_process_and_on_two():
     assert "(" not in "".join(heard)
     # Two processes share the clips out between them, so nothing is carried from clip to clip either.
     assert heard == PocketSphinx(workers=2).transcribe(waves)
+
+
+def test_what_was_heard_before_does_not_count():
+    """The recogniser's noise floor and loudness run on from clip to clip unless they are reset."""
+    rng = np.random.default_rng(1)
+    clips = [clip.wave(rate=16_000).cut(0.5, 1.7) for clip in read_manifest(SAMPLES)[:3]]
+    waves = [Waveform(clip.samples + 0.03 * rng.standard_normal(clip.samples.shape), 16_000) for clip in clips]
+    ear = PocketSphinx()
+    forward, backward = ear.transcribe(waves), ear.transcribe(waves[::-1])
+    assert forward == backward[::-1]
