@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,9 +68,12 @@ def _said(failure: Exception) -> str:
     return str(getattr(failure, "error_string", failure)).rstrip(".").lower()
 
 
-def _mono(frames: np.ndarray, path: Path | str, offset: int, rate: int) -> np.ndarray:
-    """float32[T, C] -> float32[T], the mean of the channels."""
-    samples = frames[:, 0] if frames.shape[1] == 1 else frames.mean(axis=1, dtype=np.float32)
+def _mono(frames: np.ndarray, path: Path | str, offset: int, rate: int, channel: int | None) -> np.ndarray:
+    """float32[T, C] -> float32[T], one of the channels or their mean."""
+    if channel is not None:
+        samples = frames[:, channel]
+    else:
+        samples = frames[:, 0] if frames.shape[1] == 1 else frames.mean(axis=1, dtype=np.float32)
     finite = np.isfinite(samples)
     if not finite.all():
         bad = int(np.argmin(finite))
@@ -91,15 +94,24 @@ def info(path: Path | str) -> AudioInfo:
         return AudioInfo(file.frames / file.samplerate, file.samplerate, file.channels, file.subtype)
 
 
-def read(path: Path | str, *, rate: int | None = None, start: float = 0.0, stop: float | None = None) -> Waveform:
-    """A recording (its channels averaged), from `start` to `stop` seconds, resampled to `rate` Hz if given.
+def read(
+    path: Path | str,
+    *,
+    rate: int | None = None,
+    start: float = 0.0,
+    stop: float | None = None,
+    channel: int | None = None,
+) -> Waveform:
+    """A recording, from `start` to `stop` seconds, resampled to `rate` Hz if given.
 
-    A stop behind the end means the end.
+    Args:
+        stop: a stop behind the end means the end.
+        channel: which of its channels, counted from 0; None: their mean.
 
     Raises:
-        BadInput: as for `info`; or the part lies outside the file, or a sample is not finite.
+        BadInput: as for `info`; or the part lies outside the file, there is no such channel, or a sample is not finite.
     """
-    pieces = list(_pieces(path, rate, start, stop, None))
+    pieces = list(_pieces(path, rate, start, stop, None, channel))
     return Waveform(np.concatenate([piece.samples for piece in pieces]), pieces[0].rate)
 
 
@@ -117,9 +129,19 @@ def blocks(
 
 
 def _pieces(
-    path: Path | str, rate: int | None, start: float, stop: float | None, seconds: float | None
+    path: Path | str,
+    rate: int | None,
+    start: float,
+    stop: float | None,
+    seconds: float | None,
+    channel: int | None = None,
 ) -> Iterator[Waveform]:
     with _opened(path) as file:
+        if channel is not None and not 0 <= channel < file.channels:
+            raise BadInput(
+                f"{str(path)!r} has {file.channels} channel{'s' * (file.channels > 1)}, so there is no channel "
+                f"{channel}; they are counted from 0"
+            )
         first = round(start * file.samplerate)
         last = file.frames if stop is None else min(file.frames, round(stop * file.samplerate))
         if not 0 <= first < last:
@@ -138,7 +160,7 @@ def _pieces(
                     f"{str(path)!r} breaks off at {at / file.samplerate:.3f} s, expected "
                     f"{last / file.samplerate:.3f} s; copy it again"
                 )
-            samples = resampler.push(_mono(frames, path, at, file.samplerate))
+            samples = resampler.push(_mono(frames, path, at, file.samplerate, channel))
             at += len(frames)
             if at >= last:
                 samples = np.concatenate([samples, resampler.flush()])
@@ -173,6 +195,28 @@ def write(wave: Waveform, path: Path | str, *, overwrite: bool = False) -> Path:
                 file.write(_stored(wave.samples[at : at + (1 << 16)], subtype))
     except soundfile.LibsndfileError as failure:
         raise _unfit(container, wave.rate, failure) from failure
+    return replace_file(path, content.getvalue(), overwrite=overwrite)
+
+
+def write_channels(waves: Sequence[Waveform], path: Path | str, *, overwrite: bool = False) -> Path:
+    """Store recordings of one length and rate side by side, as the channels of one WAV or FLAC file.
+
+    Raises:
+        BadInput: as for `write`; or they differ in length or rate.
+    """
+    path = Path(path)
+    if len({(len(wave), wave.rate) for wave in waves}) != 1:
+        raise BadInput(
+            f"the channels of a file have one length and rate, but got {', '.join(map(repr, waves)) or 'none'}; "
+            "fill the shorter ones up with silence"
+        )
+    container, subtype = _format(path, waves[0].rate)
+    if subtype != "PCM_16":
+        raise BadInput(f"{str(path)!r} would mix its channels, expected .wav or .flac; rename it")
+    if not len(waves[0]):
+        raise _empty(path)
+    content, samples = io.BytesIO(), np.stack([wave.samples for wave in waves], 1)
+    soundfile.write(content, _stored(samples, subtype), waves[0].rate, subtype, format=container)
     return replace_file(path, content.getvalue(), overwrite=overwrite)
 
 

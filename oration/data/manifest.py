@@ -1,7 +1,8 @@
 """Corpora as lists of clips, and the file they live in: `manifest.jsonl`, one clip a line. Reads no audio by itself.
 
 A line holds `id`, `path` (relative to the manifest), `duration_s`, `split`, `speaker`, `text`, and, where known,
-`words` and `phones` as `[start_s, stop_s, label]`, `corpus`, `licence`, `start` and `stop`. Others are ignored.
+`words` and `phones` as `[start_s, stop_s, label]`, `corpus`, `licence`, `start`, `stop` and `agent`. Others are
+ignored.
 """
 
 from __future__ import annotations
@@ -43,12 +44,36 @@ class Clip:
     """Where the clip lies in its file, seconds."""
     stop: float | None = None
     """None: the file's end."""
+    agent: int | None = None
+    """Of a dialogue recorded in two channels, the one of the party that a model is to be; the other is the user's."""
+
+    def __post_init__(self) -> None:
+        if self.agent not in (None, 0, 1):
+            raise BadInput(
+                f"clip {self.id!r} has agent={self.agent}, expected 0 or 1, which of its two channels is the agent's"
+            )
 
     def wave(self, *, rate: int | None = None) -> Waveform:
-        """The clip's recording."""
+        """The clip's recording, its channels averaged."""
         from oration.audio.io import read
 
         return read(self.path, rate=rate, start=self.start, stop=self.stop)
+
+    def call(self, *, rate: int | None = None) -> tuple[Waveform, Waveform]:
+        """The agent's and the user's side of a dialogue.
+
+        Raises:
+            BadInput: the clip does not say which channel is the agent's, or has not both.
+        """
+        from oration.audio.io import read
+
+        if self.agent is None:
+            raise BadInput(f"clip {self.id!r} names no agent's channel; give its line of the manifest agent: 0 or 1")
+        agent, user = (
+            read(self.path, rate=rate, start=self.start, stop=self.stop, channel=channel)
+            for channel in (self.agent, 1 - self.agent)
+        )
+        return agent, user
 
 
 @dataclass(frozen=True)
@@ -142,6 +167,7 @@ def clip_from(row: dict[str, Any], path: Path, number: int, corpus: str = "", li
             licence=row.get("licence") or licence,
             start=float(row.get("start") or 0.0),
             stop=None if row.get("stop") is None else float(row["stop"]),
+            agent=None if row.get("agent") is None else int(row["agent"]),
         )
     except (KeyError, TypeError, ValueError) as failure:
         raise BadInput(
@@ -179,6 +205,8 @@ def row(clip: Clip, folder: Path) -> dict[str, Any]:
     }
     if clip.start or clip.stop is not None:
         fields |= {"start": clip.start, "stop": clip.stop}
+    if clip.agent is not None:
+        fields["agent"] = clip.agent
     for name, spans in (("words", clip.words), ("phones", clip.phones)):
         if spans:
             fields[name] = [[round(start, 9), round(stop, 9), label] for start, stop, label in spans]

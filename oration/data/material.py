@@ -50,8 +50,11 @@ class Material:
 
     def wave(self, index: int) -> Waveform:
         """The recording of clip `index`, or its `side`."""
-        whole = self._recording(index)
-        return whole if self.side is None else self.side(whole)
+        if self.side is None:
+            return self._recording(index)
+        if self.clips[index].agent is not None:
+            return self.clips[index].call(rate=self.rate)[0]
+        return self.side(self._recording(index))
 
     def _recording(self, index: int) -> Waveform:
         """All of the recording of clip `index`; the most recently used ones stay in memory."""
@@ -117,7 +120,7 @@ class Material:
         for start in track(range(0, len(self.clips), SHARD), f"encode {', '.join(names)}"):
             clips = self.clips[start : start + SHARD]
             digest = hashlib.sha256(
-                json.dumps([[c.id, c.start, c.stop, c.seconds] for c in clips]).encode()
+                json.dumps([[c.id, c.start, c.stop, c.seconds, *_side(c)] for c in clips]).encode()
             ).hexdigest()
             path = folder / f"{digest[:16]}.npz"
             if path.is_file():
@@ -125,10 +128,21 @@ class Material:
             else:
                 examples = []
                 for index in range(start, start + len(clips)):
-                    examples += tokenizer.encode([self._recording(index)])
+                    examples += self._encoded(tokenizer, index)
                 _save(path, names, examples)
             for index, example in enumerate(examples, start):
                 self._streams[index] |= example
+
+    def _encoded(self, tokenizer: Encoder, index: int) -> list[Example]:
+        """The streams of a clip; of a dialogue's two sides where it has them and the tokenizer hears both."""
+        if self.clips[index].agent is None or not hasattr(tokenizer, "join"):
+            return tokenizer.encode([self._recording(index)])
+        found: list[Example] = tokenizer.join([self.clips[index].call(rate=self.rate)])
+        return found
+
+
+def _side(clip: Clip) -> tuple[int, ...]:
+    return () if clip.agent is None else (clip.agent,)
 
 
 def _phones(clip: Clip) -> Example:

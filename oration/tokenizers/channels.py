@@ -27,6 +27,8 @@ FRAME = 0.01
 """Seconds over which loudness is measured."""
 QUIET = 30.0
 """dB below the loud parts of a recording that count as a pause."""
+TURN = 0.3
+"""Seconds over which two sides are compared, so that a cough takes no turn."""
 
 
 class Config(Protocol):
@@ -146,7 +148,7 @@ class ChannelsModel(nn.Module):
                 )
         tokenizer: Tokenizer = self.inner
         sides = [tokenizer.encode([call[side] for call in calls]) for side in range(2)]
-        return [
+        examples = [
             {
                 p + name: stream
                 for p, one in zip(self.numbers.prefixes, both, strict=True)
@@ -154,6 +156,10 @@ class ChannelsModel(nn.Module):
             }
             for both in zip(*sides, strict=True)
         ]
+        if self.numbers.floor:
+            for example, call in zip(examples, calls, strict=True):
+                example["floor"] = floor(*call)
+        return examples
 
     def hear(self, waves: Sequence[Waveform]) -> list[Example]:
         """What the user alone says, before a reply: the agent is silent throughout, or knows no noise."""
@@ -203,6 +209,25 @@ def noisy(wave: Waveform) -> Waveform:
     level = float(np.sqrt(np.square(wave.samples, dtype=np.float64).mean())) if len(wave) else 0.0
     noise = rng.standard_normal(len(wave)) * level * 10 ** (-rng.uniform(0, 20) / 20)
     return Waveform(np.clip(wave.samples + noise, -1, 1).astype(np.float32), wave.rate)
+
+
+def floor(agent: Waveform, user: Waveform) -> Stream:
+    """Who speaks (0 the agent, 1 the user), each item from its onset on: who is louder over `TURN`, until the other is.
+
+    The first item is the user, at 0.
+    """
+    size, span = max(1, round(FRAME * agent.rate)), round(TURN / FRAME)
+    count = len(agent) // size
+    power = np.zeros((2, count))
+    for side, wave in enumerate((agent, user) if count else ()):
+        frames = wave.samples[: count * size].astype(np.float64).reshape(count, size)
+        power[side] = np.convolve(np.square(frames).mean(1), np.full(span, 1 / span), "same")[:count]
+    loud = power.max(0) > np.quantile(power.max(0), 0.95) * 10 ** (-QUIET / 10) if count else np.zeros(0, bool)
+    who = (power[1] > power[0]).astype(np.int64)[loud]
+    at = np.flatnonzero(loud)
+    changes = np.flatnonzero(np.diff(np.concatenate([[1], who])))
+    ids = np.concatenate([[1], who[changes]])
+    return Stream(ids, np.concatenate([[0], at[changes] * size * TICKS // agent.rate]).astype(np.int64))
 
 
 def pause(wave: Waveform) -> int:

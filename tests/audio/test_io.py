@@ -6,7 +6,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oration.audio.io import blocks, info, read, write
+from oration.audio.io import blocks, info, read, write, write_channels
 from oration.audio.resample import resample
 from oration.core import BadInput, Waveform
 
@@ -124,3 +124,23 @@ def test_blocks_make_up_what_read_gives(files, source, rate, seconds, part):
     whole = read(path, rate=rate, **span)
     assert {piece.rate for piece in pieces} == {whole.rate}
     np.testing.assert_array_equal(np.concatenate([piece.samples for piece in pieces]), whole.samples)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+def test_channels_stand_side_by_side(tmp_path, voice, suffix):
+    other = Waveform(voice.samples[::-1] * 0.5, voice.rate)
+    path = write_channels((voice, other), tmp_path / f"call{suffix}")
+    assert info(path).channels == 2
+    for channel, wave in enumerate((voice, other)):
+        np.testing.assert_allclose(read(path, channel=channel).samples, wave.samples, atol=0.5001 / 32768)
+    np.testing.assert_allclose(read(path).samples, (voice.samples + other.samples) / 2, atol=1 / 32768)
+    part = read(path, channel=1, start=0.1, stop=0.3, rate=8000)
+    assert len(part) == pytest.approx(1600, abs=1)
+    with pytest.raises(BadInput, match="2 channels, so there is no channel 2"):
+        read(path, channel=2)
+    with pytest.raises(BadInput, match="one length and rate"):
+        write_channels((voice, voice.cut(0.1)), tmp_path / "b.wav")
+    with pytest.raises(BadInput, match="mix its channels"):
+        write_channels((voice, voice), tmp_path / "b.opus")
+    with pytest.raises(BadInput, match="exists"):
+        write_channels((voice, voice), path)

@@ -4,11 +4,13 @@ import gzip
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oration.core import BadInput
+from oration.audio.io import write_channels
+from oration.core import BadInput, Waveform
 from oration.data.manifest import Clip, Corpus, read_manifest, write_manifest
 
 words = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=12)
@@ -28,6 +30,7 @@ clips = st.builds(
     licence=words,
     start=times,
     stop=st.none() | times,
+    agent=st.sampled_from([None, 0, 1]),
 )
 
 
@@ -121,3 +124,16 @@ def test_a_part_of_a_recording_is_read(tmp_path):
     clip = Clip(id="a", path=path, seconds=0.25, start=0.5, stop=0.75)
     assert clip.wave().samples[0] == pytest.approx(0, abs=1e-3)
     assert clip.wave(rate=8000).seconds == 0.25
+
+
+def test_the_sides_of_a_dialogue(tmp_path):
+    t = np.arange(8000) / 8000
+    user, agent = (Waveform(0.3 * np.sin(2 * np.pi * hertz * t), 8000) for hertz in (200, 500))
+    path = write_channels((user, agent), tmp_path / "call.flac")
+    clip = Clip("call", path, 1.0, agent=1)
+    for heard, said in zip(clip.call(), (agent, user), strict=True):
+        np.testing.assert_allclose(heard.samples, said.samples, atol=1e-4)
+    with pytest.raises(BadInput, match="names no agent's channel"):
+        Clip("call", path, 1.0).call()
+    with pytest.raises(BadInput, match="agent=2, expected 0 or 1"):
+        Clip("call", path, 1.0, agent=2)

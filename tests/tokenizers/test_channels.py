@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oration.core import BadInput, Waveform
+from oration.core import TICKS, BadInput, Waveform
 from oration.tokenizers import F0, Channels, MelRvq, SpeakerTable, Units
-from oration.tokenizers.channels import pause
+from oration.tokenizers.channels import floor, pause
 from oration.tokenizers.features import MfccFeatures
 
 
@@ -122,3 +122,15 @@ def test_live_pieces_have_one_rate():
     live.push(Waveform(np.zeros(100), 16000))
     with pytest.raises(BadInput, match="flush first"):
         live.push(Waveform(np.zeros(100), 8000))
+
+
+def test_the_floor_is_with_whoever_is_louder_and_a_cough_does_not_take_it():
+    user = spoken((0.0, 1.0), (2.5, 2.55), (4.0, 5.0), seconds=6.0)
+    agent = spoken((1.2, 3.9), seconds=6.0)
+    held = floor(agent, user)
+    assert held.ids.tolist() == [1, 0, 1]
+    assert held.onsets / TICKS == pytest.approx([0.0, 1.1, 3.95], abs=0.2)
+    nothing = Waveform(np.zeros(0), 16000)
+    assert floor(nothing, nothing).ids.tolist() == [1]
+    (example,) = built(floor=True).join([(agent, user)])
+    assert example["floor"].ids.tolist() == [1, 0, 1]
