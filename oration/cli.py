@@ -86,6 +86,36 @@ def prepare(
 
 
 @app.command
+def converse(
+    sources: Annotated[Positional[tuple[Path, ...]], arg(metavar="SOURCE", help="Folders, manifests or lhotse cuts.")],
+    /,
+    *,
+    agent: Annotated[
+        str, arg(metavar="NAME", help="The agent's voice: a corpus, or corpus/speaker; others are users.")
+    ],
+    out: Annotated[Path, arg(metavar="DIR", help="Where the dialogues go. The same command again resumes.")],
+    hours: Annotated[float, arg(help="How much in all.")] = 1.0,
+    seconds: Annotated[float, arg(help="How long each dialogue lasts.")] = 40.0,
+    longest: Annotated[float, arg(metavar="SECONDS", help="Clips longer than this are left out.")] = 6.0,
+    noises: Annotated[
+        UseAppendAction[tuple[Path, ...]], arg(name="noise", metavar="SOURCE", help="Sounds that ask for no answer.")
+    ] = (),
+    feedback: Annotated[
+        UseAppendAction[tuple[Path, ...]], arg(metavar="SOURCE", help='Short utterances such as "mm-hm".')
+    ] = (),
+    rooms: Annotated[
+        UseAppendAction[tuple[Path, ...]], arg(name="room", metavar="SOURCE", help="Impulse responses.")
+    ] = (),
+    seed: Annotated[int, arg(help="Another number makes other dialogues.")] = 0,
+) -> None:
+    """Put dialogues in two channels together, with pauses, interruptions, noises and bystanders, to learn from."""
+    from oration.commands.converse import run
+
+    beside = {"noises": noises, "feedback": feedback, "rooms": rooms}
+    run(sources, agent, out, hours, seconds, longest, beside, seed)
+
+
+@app.command
 def train(
     recipe: Annotated[Positional[str], arg(metavar="RECIPE", help="A recipe's name, or a Python file.")],
     /,

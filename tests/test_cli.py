@@ -20,6 +20,7 @@ from oration.core import OrationError
 FROZEN = {
     "demo": "--model --out --seed",
     "prepare": "--aligner --no-align --out --seed --text --voices --workers",
+    "converse": "--agent --feedback --hours --longest --noise --out --room --seconds --seed",
     "train": "--data --device --out --part --parts-of --set",
     "reply": "--model --out --overwrite --seconds --seed --task --temperature --text --top-k --voice --weights",
     "encode": "--model --no-entropy --out --overwrite",
