@@ -35,8 +35,10 @@ symbols of text a second are assumed. The delay is the layout's alone.
 """
 SEEN = """\
 At the smallest size, on a few seconds of speech: whether the parts fit together, not how well they do. *Learned*:
-nats a predicted symbol on held-out speech, and in brackets what a unigram model pays. *Loads*: saved and loaded
-again, it gives the same reply. *Parity*: the same random weights give what another implementation gives.
+nats a predicted symbol on held-out speech, and in brackets what a unigram model pays; of a codec by itself, how far
+the log-mel spectra of its copies are from the speech, in nats, and in brackets how far the median spectrum is.
+*Loads*: saved and loaded again, it gives the same reply. *Parity*: the same random weights give what another
+implementation gives, of a codec in one of its family's configurations. [Codecs](codecs.md) have a page of their own.
 """
 
 
@@ -148,12 +150,13 @@ def pace(recipe: Recipe, works: Works) -> tuple[str, str]:
 
 def was_seen(recipe: Recipe, seen: Mapping[str, Any]) -> list[str]:
     """The cells that tests saw."""
-    works, parity = seen.get("works", {}).get(recipe.name), seen.get("parity", {}).get(recipe.name)
+    works, parity = seen.get("works", {}).get(recipe.name), compared(recipe, seen)
     cells = [f"`{recipe.name}`"]
     if works is None:
         cells += [NOT] * 4
     else:
         learned = [f"{one['nats']:.2f} ({one['unigram']:.2f})" for one in works["learned"]]
+        learned += [f"{one['nats']:.2f} ({one['flat']:.2f})" for one in works.get("copied", ())]
         cells += [
             "yes" if works["holds"] else f"no: {works['trouble'] or 'see its figures'}",
             "; ".join(learned) or NOT,
@@ -161,6 +164,18 @@ def was_seen(recipe: Recipe, seen: Mapping[str, Any]) -> list[str]:
             "yes" if works["loads"] else "no",
         ]
     return [*cells, agreement(parity) if parity else NOT]
+
+
+def compared(recipe: Recipe, seen: Mapping[str, Any]) -> Mapping[str, Mapping[str, int]] | None:
+    """What was compared of a recipe or, of a codec, of its family: `dac` stands for `dac_24k`."""
+    parity: Mapping[str, Any] = seen.get("parity", {})
+    family = next((known for known in parity if of_family(recipe, known)), None)
+    return parity.get(recipe.name) or (None if family is None else parity[family])
+
+
+def of_family(recipe: Recipe, name: str) -> bool:
+    """Whether a codec by itself is of a family."""
+    return not recipe.lms and recipe.name.startswith(f"{name}_")
 
 
 def agreement(parity: Mapping[str, Mapping[str, int]]) -> str:
@@ -191,7 +206,11 @@ def page(recipes: Sequence[Recipe], seen: Mapping[str, Any]) -> str:
     tried = ("system", "works", "learned", "replies with", "loads", "parity")
     parts += ["## What was seen\n", SEEN, table(tried, [was_seen(recipe, seen) for recipe in recipes])]
     known = {recipe.name for recipe in recipes}
-    others = {name: found for name, found in seen.get("parity", {}).items() if name not in known}
+    others = {
+        name: found
+        for name, found in seen.get("parity", {}).items()
+        if name not in known and not any(of_family(recipe, name) for recipe in recipes)
+    }
     if others:
         rows = [[f"`{name}`", agreement(found)] for name, found in sorted(others.items())]
         parts += ["Parts that have been compared and are no recipe by themselves:\n", table(("part", "parity"), rows)]

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from oration.codecs import Codec
 from oration.core import BadInput, dumps
 from oration.core.files import replace_file
 from oration.data.manifest import Clip, read_manifest
@@ -77,9 +78,16 @@ def _take(recipe: Recipe, source: Path, out: Path) -> None:
     """Copy the weights of parts that are alike in both and that no stage trains."""
     theirs, trained = SpeechLM.recipe_of(source).parts(), {stage.part.partition(".")[0] for stage in recipe.training}
     wanted = {name: config for name, config in recipe.parts().items() if hasattr(config, "build")}
-    alike = [name for name, config in wanted.items() if name not in trained and theirs.get(name) == config]
-    files = [f"{name}.safetensors" for name in alike if (source / f"{name}.safetensors").is_file()]
-    if not files:
+    open_ = {name: config for name, config in wanted.items() if name not in trained}
+    files = [f"{name}.safetensors" for name, config in open_.items() if theirs.get(name) == config]
+    files = [file for file in files if (source / file).is_file()]
+    inside = [name for name, config in open_.items() if name in theirs and _inside(config, theirs[name])]
+    for name in inside:
+        if not (out / f"{name}.safetensors").is_file():
+            model = SpeechLM(recipe)
+            model.part(name).inner.load_state_dict(SpeechLM.load(source).part(name).state_dict())
+            model.save_part(name, out)
+    if not files and not inside:
         raise BadInput(
             f"{source} has no part for {recipe.name!r}: it has {', '.join(theirs)}, and wanted as they are here "
             f"are {', '.join(name for name in wanted if name not in trained) or 'none'}; name another model folder"
@@ -87,6 +95,14 @@ def _take(recipe: Recipe, source: Path, out: Path) -> None:
     for file in files:
         if not (out / file).is_file():
             replace_file(out / file, (source / file).read_bytes())
+
+
+def _inside(config: Any, theirs: Any) -> bool:
+    """Whether a tokenizer hears both parties through theirs, of which it may take fewer streams."""
+    mine = getattr(config, "of", None)
+    if not isinstance(mine, Codec) or not isinstance(theirs, Codec):
+        return False
+    return replace(mine, levels=None, prefix="") == replace(theirs, levels=None, prefix="")
 
 
 def _keep_ready(recipe: Recipe, out: Path) -> None:

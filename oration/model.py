@@ -223,7 +223,7 @@ class SpeechLM:
                 example |= found
         for example, text in zip(examples, texts or (), strict=texts is not None):
             example |= self.written(text)
-        self._derive(examples)
+        self.derive(examples)
         return examples
 
     def written(self, text: str) -> Example:
@@ -257,8 +257,8 @@ class SpeechLM:
         """Stream of text -> the tokenizer that reads and writes it."""
         return {name: part for part in self._reading() for name in part.specs()}
 
-    def _derive(self, examples: list[Example]) -> None:
-        """Add what is made of other streams."""
+    def derive(self, examples: list[Example]) -> None:
+        """Add to examples what is made of other streams."""
         for name, config in self.configs.items():
             if config not in self.recipe.tokenizers or "wave" in config.needs:
                 continue
@@ -353,7 +353,7 @@ class SpeechLM:
         whole = spoken
         if before and "units.runs" in links[-1].task.predict:
             whole = self.synthesis.joined(heard, spoken, said[-1].known["units.runs"], voice)
-        full = self.decode([whole], voice=voice)[0].cut(0.0, before + seconds)
+        full = self.decode([self.synthesis.together(whole)], voice=voice)[0].cut(0.0, before + seconds)
         clock.lap("vocoder")
         return Reply(full, full.cut(before), words, whole, new, dict(clock.laps))
 
@@ -371,7 +371,7 @@ class SpeechLM:
                 heard |= (part.hear if hasattr(part, "hear") else part.encode)([prompt])[0]
         if text is not None:
             heard |= self.written(text)
-        self._derive([heard])
+        self.derive([heard])
         return heard
 
     def _restore(self, spoken: Example) -> None:

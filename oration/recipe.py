@@ -31,6 +31,8 @@ class Recipe:
     vocoder: Any | None = None
     voice: str | None = None
     """The voice a reply speaks with, where the vocoder knows several."""
+    coder: str | None = None
+    """The language model whose expectations entropy-code its streams in .orat files."""
     pitch: Mapping[str, float] = field(default_factory=dict)
     """Median F0 of a voice in Hz: what the pitch of other speakers is moved to when that voice speaks for them."""
     training: tuple[Train, ...] = ()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from oration.core import BadInput, Example, Specs, Stream, Waveform
+from oration.core.decoder import Decoder
 from oration.generate import Step, resolve
 from oration.recipe import Recipe
 
@@ -29,6 +30,15 @@ class Synthesis:
                 example = example | step.part([example])[0]
             waves += order[-1].part([example])
         return waves
+
+    def together(self, example: Example) -> Example:
+        """Levels of a codec, as far as all of them have been said: a language model may end in some before others."""
+        if not isinstance(self.recipe.vocoder, Decoder):
+            return example
+        rates = {n: self.specs[n].rate for n in self.recipe.vocoder.needs if n in example and n in self.specs}
+        ends = {name: len(example[name]) / rate for name, rate in rates.items() if rate}
+        cut = {name: example[name].cut(0, int(min(ends.values()) * (rates[name] or 1))) for name in ends}
+        return {**example, **cut}
 
     def speaks(self, spoken: Example) -> bool:
         """Whether streams can be heard."""

@@ -58,6 +58,9 @@ SOUND = Gan(distance=Distance(ffts=(1024, 512, 256), stft=0.0, convergence=0.0),
 CROP = 0.5
 """Seconds of sound in a row of its batches."""
 
+SHARE = 0.25
+"""How long a codec learns that a language model will read, beside one by itself: until its codes say something."""
+
 OWN = 0.02
 """Weight of what its codebooks and a teacher ask for: vectors that hardly differ would please codebooks most."""
 
@@ -157,8 +160,8 @@ def smallest(recipe: Recipe, updates: int) -> Recipe:
     """The tiny recipe with its language models trained for so many updates, or its codec if it has no other model."""
     tiny = recipe.tiny()
     lms, specs = {lm.name: lm for lm in tiny.lms}, SpeechLM(tiny, device="meta").specs
-    stages = []
-    for stage in tiny.training:
+    codecs, stages = codecs_of(tiny), []
+    for stage, published in zip(tiny.training, recipe.training, strict=True):
         if stage.part in lms:
             share = effort(lms[stage.part], stage, specs) / sum(other.part == stage.part for other in tiny.training)
             budget = max(1, round(updates * share))
@@ -173,26 +176,28 @@ def smallest(recipe: Recipe, updates: int) -> Recipe:
                 dev_batches=4,
                 keep="best",
             )
-        elif not lms and stage.part in codecs_of(recipe):
-            stage = _of_codec(stage, recipe, tiny.parts()[stage.part], updates)
+        elif stage.part.partition(".")[0] in codecs:
+            share = 1 if not lms else SHARE
+            codec = codecs[stage.part.partition(".")[0]]
+            stage = _of_codec(stage, cast(Gan, published.objective), codec, max(1, round(updates * share)))
         stages.append(replace(stage, data=Mix()))
     return replace(tiny, training=tuple(stages))
 
 
-def _of_codec(stage: Train, recipe: Recipe, codec: Codec, updates: int) -> Train:
+def _of_codec(stage: Train, published: Gan, codec: Codec, updates: int) -> Train:
     """A codec's stage: distances of the sound, some of what the codebooks ask for, and the teacher if it has one."""
-    published = next(cast(Gan, whole.objective) for whole in recipe.training if whole.part == stage.part)
     layer = codec.quantizer.build(codec.dim).train()
-    losses = layer(torch.randn(1, codec.block, codec.dim)).losses
+    losses = dict.fromkeys(layer(torch.randn(1, codec.block, codec.dim)).losses, OWN)
+    losses |= {name: 1.0 for net in codec.decoder for name in getattr(net, "losses", ())}
     distil = None if published.distil is None else replace(published.distil, weight=OWN)
-    objective = replace(SOUND, own=dict.fromkeys(losses, OWN), distil=distil, only=published.only)
+    objective = replace(SOUND, own=losses, distil=distil, only=published.only)
     return replace(
         stage,
         objective=objective,
         feed=replace(cast(Crops, stage.feed), seconds=CROP, batch=4),
         budget=Steps(updates),
         optimizer=AdamW(lr=5e-3, betas=(0.8, 0.99)),
-        schedule=Cosine(warmup=60),
+        schedule=Cosine(warmup=updates // 6),
         precision="fp32",
         save_every=updates,
         dev_every=max(1, updates // 6),

@@ -12,7 +12,7 @@ import pytest
 
 from oration.core import BadInput
 from oration.layouts import Chunk, Layout, Line, Say, Stack, Time, Weave
-from oration.recipe import find
+from oration.recipe import find, names
 
 ROOT = Path(__file__).parents[1]
 
@@ -83,6 +83,11 @@ def test_a_row_for_every_recipe_and_not_computed_where_nothing_was_run(systems):
     assert "358 M (358 M)" in row
     assert "~" in row, "merged units have no rate"
     assert text.count("| `units_mfcc` |") == 2
+    codec = {**works, "name": "dac_16k", "learned": [], "copied": [{"nats": 0.5, "flat": 1.25}]}
+    seen = {"works": {"dac_16k": codec}, "parity": {"dac": {"theirs": {"passed": 3}}}}
+    text = systems.page([find("dac_16k"), find("slam_omni")], seen | {"parity": {**seen["parity"], "slam": {}}})
+    assert "| `dac_16k` | yes | 0.50 (1.25) | speech | yes | theirs: 3 tests |" in text
+    assert "74 M (74 M)" in text
     broken = {**works, "holds": False, "trouble": "no data"}
     assert "no: no data" in systems.was_seen(find("gslm"), {"works": {"gslm": broken}})
 
@@ -116,3 +121,45 @@ def test_tests_tell_what_they_saw_of_systems(tmp_path):
     found = json.loads(seen.read_text(encoding="utf-8"))
     assert set(found["works"]) == {"old", "one"}
     assert found["parity"]["two"] == {"theirs": {"passed": 1, "failed": 1}}
+
+
+@pytest.fixture(scope="module")
+def codecs():
+    sys.path.append(str(ROOT / "docs"))  # it imports the script beside it
+    try:
+        return script("codecs")
+    finally:
+        sys.path.remove(str(ROOT / "docs"))
+
+
+def test_the_page_of_codecs_has_a_row_for_each_and_tells_what_was_seen(codecs):
+    assert doctest.testmod(codecs).failed == 0
+    old = (ROOT / "docs" / "codecs.md").read_text(encoding="utf-8")
+    copied = [{"part": "codec", "nats": 0.5, "flat": 1.25, "kbps": 1.1, "whole": True, "live": "late"}]
+    seen = {"works": {"dac_16k": {"copied": copied, "loads": True}}, "parity": {"dac": {"theirs": {"passed": 3}}}}
+    some = [find(name) for name in ("dac_16k", "mimi", "gslm", "units_mfcc")]
+    text = codecs.page(old, some, seen, {"mimi": {"encode": "2x", "decode": "4x"}})
+    assert "| `dac_16k` | 16000 | 50 | 12 of 1024 | 6 | 74.18 | 74.2 |" in text
+    assert "| `dac_16k` | 0.50 (1.25) | the same, late | yes | theirs: 3 tests | not computed |" in text
+    assert "| `mimi` | not computed | not computed | not computed | not computed | 2x, 4x |" in text
+    assert "gslm" not in text
+    assert "units_mfcc" not in text
+    assert codecs.page(text, some, seen, {"mimi": {"encode": "2x", "decode": "4x"}}) == text
+
+
+def test_every_codec_of_the_package_is_on_its_page(codecs):
+    text = (ROOT / "docs" / "codecs.md").read_text(encoding="utf-8")
+    for name in names():
+        if codecs.codec_of(find(name)) is not None:
+            assert text.count(f"| `{name}` |") == 2, "run: python docs/codecs.py"
+
+
+def test_ratios_are_read_from_what_benchmarks_print(codecs):
+    frames = "encode, 1 stream, one frame of 80 ms each\n\n| variant | ms a frame | x moshi | least - greatest |\n"
+    rows = "|---|---|---|---|\n| moshi | 9 | 1.00 | 1 - 1 |\n| oration | 3 | 3.00 | 2 - 4 |\n"
+    whole = (
+        "encodec: 1 x 60 s\n\n| variant | encode s/s | x package | decode s/s | x package |\n|---|---|---|---|---|\n"
+    )
+    row = "| package | 2 | 1 | 2 | 1 |\n| oration | 1 | 2.10 (2 - 3) | 1 | 2.50 (2 - 3) |\n"
+    found = codecs.speeds_in(f"torch\n\n{frames}{rows}\n{frames.replace('encode', 'decode', 1)}{rows}\n{whole}{row}")
+    assert found == {"mimi": {"encode": "3.00x", "decode": "3.00x"}, "encodec": {"encode": "2.10x", "decode": "2.50x"}}

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from oration.codecs.codec import CodecModel
+from oration.codecs.spectral import Inward, Outward
 from oration.nn.spectral import InverseSpectrum
+from oration.nn.voiced import Voiced
 
 ROUNDS = 64
 """Times that codebooks are shown the sound at most, until they have found codewords."""
@@ -24,11 +26,12 @@ def awaken(model: CodecModel, wave: Tensor) -> None:
     """Scale the layers of both sides, one after another, by what they make of float[B, T]; then fill the codebooks.
 
     Layers that compute with the weights of others instead of calling them stay as they are, and so do magnitudes and
-    angles of spectra, which begin small on purpose.
+    angles of spectra, which begin small on purpose, and what goes past the nets, which begins right.
     """
     model.train()
     called: dict[nn.Module, None] = {}
-    small = {layer.out for layer in model.modules() if isinstance(layer, InverseSpectrum)}
+    small: set[nn.Module] = {layer.out for layer in model.modules() if isinstance(layer, InverseSpectrum | Voiced)}
+    small |= {layer for layer in model.modules() if isinstance(layer, Inward | Outward)}
 
     def scale(layer: Any, given: tuple[Tensor, ...], made: Tensor) -> Any:
         if layer in called or not isinstance(made, Tensor):
@@ -45,7 +48,7 @@ def awaken(model: CodecModel, wave: Tensor) -> None:
     hooks = [layer.register_forward_hook(scale) for layer in layers if layer not in small]
     try:
         block = model.hop * model.numbers.block
-        vectors = model.encoder(nn.functional.pad(wave, (0, -wave.shape[1] % block))[..., None])
+        vectors = model.encoder(model.heard(nn.functional.pad(wave, (0, -wave.shape[1] % block))))
         sound = model.decoder(vectors)
     finally:
         for hook in hooks:

@@ -23,10 +23,14 @@ from torch import Tensor, nn
 from oration.audio.live import AtRate, at_rest, pieces
 from oration.core import BadInput, Example, Spec, Stream, Waveform
 from oration.core.decoder import Decoder
+from oration.core.parts import Live
 from oration.nn.pieces import Chain, State, ahead
+from oration.nn.spool import tidy
 
-BLOCK = 2.0
+BLOCK = 1.5
 """Seconds coded at once: enough to keep a core busy, and every layer's output stays small enough to be reused."""
+TIDY = 30.0
+"""Seconds of sound after which free memory is given back: it lies between what is kept, and would grow without end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +89,11 @@ class Codec:
     def streams(self) -> tuple[str, ...]:
         """Names of the levels, the coarsest first."""
         return tuple(f"{self.prefix}{self.stream}.{level}" for level in range(len(self.strides)))
+
+    @property
+    def frames(self) -> dict[str, int]:
+        """Frames of an item of each stream."""
+        return dict(zip(self.streams, self.strides, strict=True))
 
     def specs(self) -> dict[str, Spec]:
         sizes = zip(self.streams, self.quantizer.sizes, self.strides, strict=False)
@@ -153,15 +162,20 @@ class CodecModel(nn.Module):
         found = ahead(self.decoder)
         return math.inf if found is None else found * self.hop / self.rate
 
+    def heard(self, wave: Tensor) -> Tensor:
+        """float[B, T] -> float[B, T, 1], what the encoder is given."""
+        return wave[..., None]
+
     def forward(self, batch: Mapping[str, Tensor]) -> Made:
         """`wave` float[B, T], or what was made of it for the codec to clean, `noisy` -> the same through all levels."""
         wave = batch.get("noisy", batch["wave"])
         x = F.pad(wave, (0, -wave.shape[1] % (self.hop * self.numbers.block)))
-        found = self.quantizer(self.encoder(x[..., None]))
-        sound = self.decoder(found.vectors)[:, : wave.shape[1], 0]
+        found = self.quantizer(self.encoder(self.heard(x)))
+        sound, taught = learnt(self.decoder, found.vectors, batch)
+        sound = sound[:, : wave.shape[1], 0]
         # DAC's odd strides lose a few samples at the end.
         sound = F.pad(sound, (0, wave.shape[1] - sound.shape[1]))
-        return Made(sound, found.losses, found.codes, found.first)
+        return Made(sound, {**found.losses, **taught}, found.codes, found.first)
 
     def encode(self, waves: Sequence[Waveform]) -> list[Example]:
         """Recordings at any rate -> the streams of all levels, one by one: a batch equals its members exactly."""
@@ -189,11 +203,11 @@ class CodecModel(nn.Module):
             waves.append(Waveform(np.concatenate([np.zeros(0, np.float32), *parts]), self.rate))
         return waves
 
-    def live(self) -> LiveEncoder:
+    def live(self) -> Live[Waveform, Example]:
         """The streaming form of `encode`."""
         return LiveEncoder(self)
 
-    def speaker(self, *, levels: int | None = None) -> LiveDecoder:
+    def speaker(self, *, levels: int | None = None) -> Live[Example, Waveform]:
         """The streaming form of `decode`."""
         return LiveDecoder(self, levels)
 
@@ -216,7 +230,7 @@ class CodecModel(nn.Module):
 
     def _verify(self, example: Example) -> None:
         names = self.known(example)
-        strides = dict(zip(self.numbers.streams, self.numbers.strides, strict=True))
+        strides = self.numbers.frames
         frames = {name: len(example[name]) * strides[name] for name in names}
         shortest, longest = min(frames, key=frames.__getitem__), max(frames, key=frames.__getitem__)
         if frames[longest] - frames[shortest] > self.numbers.block:
@@ -224,6 +238,20 @@ class CodecModel(nn.Module):
                 f"streams {longest!r} ({frames[longest]} frames) and {shortest!r} ({frames[shortest]} frames) of one "
                 "example differ in length, expected the same; were they made from the same recording?"
             )
+
+
+def learnt(layer: nn.Module, x: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    """`layer(x)`, and the own losses of the layers in it that a batch teaches: those with `taught(x, batch)`."""
+    if hasattr(layer, "taught"):
+        found: tuple[Tensor, dict[str, Tensor]] = layer.taught(x, batch)  # type: ignore[operator]
+        return found
+    if not isinstance(layer, Chain):
+        return layer(x), {}
+    losses = dict[str, Tensor]()
+    for one in layer.layers:
+        x, own = learnt(one, x, batch)
+        losses |= own
+    return x, losses
 
 
 class LiveEncoder:
@@ -236,6 +264,7 @@ class LiveEncoder:
     def _begin(self) -> None:
         self.state: State = None
         self.seen = 0
+        self.tidied = 0
         self.vectors: Tensor | None = None
 
     def push(self, wave: Waveform) -> list[Example]:
@@ -250,9 +279,8 @@ class LiveEncoder:
             numbers = self.model.numbers
             if numbers.whole and self.seen:
                 found += self._code(torch.zeros(-self.seen % (self.model.hop * numbers.block)))
-            rest = None if self.state is None else self.model.encoder.flush(self.state)
-            if rest is not None:
-                found += self._quantize(rest, last=True)
+            for vectors in () if self.state is None else self.model.encoder.rest(self.state):
+                found += self._quantize(vectors)
         self._begin()
         return found
 
@@ -265,13 +293,16 @@ class LiveEncoder:
                 self.state = self.model.encoder.start(1, x)
             vectors, self.state = self.model.encoder.push(x, self.state)
             found += self._quantize(vectors)
+        if self.seen - self.tidied > TIDY * self.model.rate:
+            self.tidied = self.seen
+            tidy()
         return found
 
-    def _quantize(self, vectors: Tensor, last: bool = False) -> list[Example]:
+    def _quantize(self, vectors: Tensor) -> list[Example]:
         if self.vectors is not None:
             vectors = torch.cat((self.vectors, vectors), 1)
         block = self.model.numbers.block
-        ready = vectors.shape[1] if last and block == 1 else vectors.shape[1] // block * block
+        ready = vectors.shape[1] // block * block
         self.vectors = vectors[:, ready:] if ready < vectors.shape[1] else None
         if not ready:
             return []
@@ -284,6 +315,7 @@ class LiveDecoder:
     def __init__(self, model: CodecModel, levels: int | None = None) -> None:
         self.model, self.levels = model, levels
         self.state: State = None
+        self.untidy = 0
         self.names: tuple[str, ...] | None = None
         self.held: dict[str, np.ndarray] = {}
 
@@ -306,16 +338,14 @@ class LiveDecoder:
 
     def flush(self) -> list[Waveform]:
         """The rest of the sound. Afterwards it is ready for other codes."""
-        waves: list[Waveform] = []
         with at_rest(self.model):
-            rest = None if self.state is None else self.model.decoder.flush(self.state)
-        if rest is not None:
-            waves.append(self._wave(rest))
+            rest = () if self.state is None else self.model.decoder.rest(self.state)
+            waves = [self._wave(sound) for sound in rest]
         self.state, self.names, self.held = None, None, {}
         return waves
 
     def _sound(self) -> list[Waveform]:
-        model, strides = self.model, dict(zip(self.model.numbers.streams, self.model.numbers.strides, strict=True))
+        model, strides = self.model, self.model.numbers.frames
         names = self.names or ()
         block = math.lcm(*(strides[name] for name in names))
         ready = min((len(self.held.get(name, ())) * strides[name] for name in names), default=0) // block * block
@@ -329,6 +359,10 @@ class LiveDecoder:
                 self.state = model.decoder.start(1, vectors)
             sound, self.state = model.decoder.push(vectors, self.state)
             waves.append(self._wave(sound))
+        self.untidy += ready
+        if self.untidy * model.hop > TIDY * model.rate:
+            self.untidy = 0
+            tidy()
         self.held = {name: self.held[name][ready // strides[name] :] for name in names if name in self.held}
         return [wave for wave in waves if len(wave)]
 

@@ -1,8 +1,8 @@
 """SpeechTokenizer: EnCodec's nets, whose first level HuBERT teaches what is said. Zhang et al. 2023, arXiv:2308.16692.
 
 The numbers are those of sections 3.1 and 4.1 and, where they are silent, of the package (speechtokenizer 1.0.1). Its
-encoder reads backwards too, so that all of a recording is held until its end: it streams, but not live, and its memory
-grows with the recording (4 kB a frame, and what the LSTM gives).
+encoder reads backwards too, so that its codes come when a recording ends: it streams, but not live. What it holds until
+then lies in a temporary file (4 kB a frame, and five times that while it ends), so that memory does not grow.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from torch import nn
@@ -15,7 +15,9 @@ from oration.core import BadInput, Example, Stream, Waveform
 from oration.core.container import Excerpt, Reader, Span, Writer, merged
 from oration.core.container.about import NONE, ONSETS, RATE
 from oration.core.decoder import Decoder
+from oration.generate import Expectations
 from oration.model import SpeechLM
+from oration.tasks import Task
 
 KIND = ".orat"
 
@@ -32,10 +34,15 @@ def version_of(lm: SpeechLM, streams: Iterable[str]) -> str:
         found.update(f"{name}={settings(config)}\n".encode())
         part = lm.part(name)
         if isinstance(part, nn.Module):
-            for key, tensor in sorted(part.state_dict().items()):
-                found.update(f"{key} {list(tensor.shape)}\n".encode())
-                found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+            _digest(found, part)
     return found.hexdigest()[:16]
+
+
+def _digest(found: Any, part: nn.Module) -> None:
+    """Tell a hash all weights of a module."""
+    for key, tensor in sorted(part.state_dict().items()):
+        found.update(f"{key} {list(tensor.shape)}\n".encode())
+        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
 
 
 def settings(value: Any) -> str:
@@ -57,6 +64,31 @@ def settings(value: Any) -> str:
     return f"{type(value).__name__}({', '.join(said)})"
 
 
+EXPECTED_BLOCK = 10
+"""Seconds of a block that a language model codes: it begins each knowing nothing."""
+
+
+def expecter_of(lm: SpeechLM) -> Expectations | None:
+    """The recipe's language model that codes its streams, if there is one.
+
+    Raises:
+        BadInput: it cannot, or the recipe has none of that name.
+    """
+    name = lm.recipe.coder
+    if name is None:
+        return None
+    config = next((one for one in lm.recipe.lms if one.name == name), None)
+    if config is None:
+        raise BadInput(
+            f"recipe {lm.recipe.name!r} is coded by {name!r}, but its language models are "
+            f"{[one.name for one in lm.recipe.lms]}; name one of them as coder"
+        )
+    part, found = lm.part(name), hashlib.sha256()
+    found.update(f"{settings(config.body)} {settings(config.head)}\n".encode())
+    _digest(found, part)
+    return Expectations(part, cast(Task, config.tasks[0]), found.hexdigest()[:16])
+
+
 def save(
     path: Path, waves: Iterable[Waveform], lm: SpeechLM, *, entropy: bool, overwrite: bool
 ) -> tuple[Example, float]:
@@ -74,19 +106,28 @@ def save(
             yield wave
 
     example = lm.encode_blocks(counted())
-    version = version_of(lm, example)
+    version, expecter = version_of(lm, example), expecter_of(lm) if entropy else None
     with Writer(
-        path, lm.specs, recipe=lm.recipe.name, version=version, rate=lm.rate, entropy=entropy, overwrite=overwrite
+        path,
+        lm.specs,
+        recipe=lm.recipe.name,
+        version=version,
+        rate=lm.rate,
+        block=1 if expecter is None else EXPECTED_BLOCK,
+        entropy=entropy,
+        expecter=expecter,
+        overwrite=overwrite,
     ) as out:
         out.push(example, samples=samples)
     return example, samples / lm.rate
 
 
 def check(file: Reader, lm: SpeechLM) -> None:
-    """Refuse to decode what another model wrote.
+    """Refuse to decode what another model wrote; give the file the language model that coded it, if one did.
 
     Raises:
-        BadInput: a stream that the model does not have, or has with another alphabet, rate, settings or weights.
+        BadInput: a stream that the model does not have, or has with another alphabet, rate, settings or weights; or
+            another language model coded the file.
     """
     about = file.about
     for name, spec in about.specs.items():
@@ -108,6 +149,8 @@ def check(file: Reader, lm: SpeechLM) -> None:
             f"version {version}, so its symbols would mean something else; decode it with the model that made it "
             "(--model)"
         )
+    if about.expected is not None:
+        file.expect(expecter_of(lm))
 
 
 class Spoken:

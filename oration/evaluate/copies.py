@@ -89,8 +89,7 @@ def _cut(length: int, rng: np.random.Generator) -> list[slice]:
 
 def _blocks(model: CodecModel, example: Example) -> list[Example]:
     """The streams of an example, so many frames after another as all levels have whole items for."""
-    block = max(model.numbers.strides)
-    strides = dict(zip(model.numbers.streams, model.numbers.strides, strict=True))
+    block, strides = max(model.numbers.strides), model.numbers.frames
     frames = max(len(stream) * strides[name] for name, stream in example.items())
     return [
         {name: stream.cut(at // strides[name], (at + block) // strides[name]) for name, stream in example.items()}

@@ -7,6 +7,7 @@ from oration.lms.flow_infill import FlowInfillModel, Velocity
 from oration.lms.heads import Rows, RowsModel
 from oration.lms.infill import InfillModel, Whole
 from oration.lms.lm import LM, LanguageModel, State, evaluating
+from oration.lms.recent import RecentModel, RecentTransformer
 from oration.lms.start import Fresh, FromText, Start
 from oration.lms.statespace import Griffin, GriffinModel, StateSpace, StateSpaceModel
 from oration.lms.text import Lora, TextBody, TextBodyModel
@@ -17,7 +18,8 @@ from oration.nn.transformer import Layer
 
 __all__ = [
     "LM", "Ctc", "CtcModel", "Depth", "DepthModel", "Flow", "FlowInfillModel", "FlowModel", "Fresh", "FromText",
-    "Fusion", "Griffin", "GriffinModel", "InfillModel", "LanguageModel", "Layer", "Lora", "Regress", "RegressModel",
-    "Rope", "Rows", "RowsModel", "Start", "State", "StateSpace", "StateSpaceModel", "TextBody", "TextBodyModel",
-    "Transformer", "TransformerModel", "TwoTowers", "TwoTowersModel", "Velocity", "Whole", "evaluating",
+    "Fusion", "Griffin", "GriffinModel", "InfillModel", "LanguageModel", "Layer", "Lora", "RecentModel",
+    "RecentTransformer", "Regress", "RegressModel", "Rope", "Rows", "RowsModel", "Start", "State", "StateSpace",
+    "StateSpaceModel", "TextBody", "TextBodyModel", "Transformer", "TransformerModel", "TwoTowers", "TwoTowersModel",
+    "Velocity", "Whole", "evaluating",
 ]  # fmt: skip

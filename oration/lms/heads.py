@@ -92,12 +92,13 @@ class Rows:
 
     tied: bool = False
     """Project with the rows' embeddings instead of weights of their own."""
+    bias: bool = False
+    """Of the projections, unless tied."""
     continuous: ClassVar[bool] = False
 
-    @classmethod
-    def tiny(cls) -> Rows:
+    def tiny(self: Rows | None = None) -> Rows:
         """Small enough for tests."""
-        return cls()
+        return Rows(bias=self is not None and self.bias)
 
     def build(self, dim: int, vocabs: Mapping[str, Vocab], embeddings: nn.ModuleDict) -> RowsModel:
         """`embeddings`: row (as `key`) -> nn.Embedding of the language model."""
@@ -116,7 +117,7 @@ class RowsModel(nn.Module):
         self.projections = nn.ModuleDict()
         if not config.tied:
             for row, vocab in vocabs.items():
-                projection = nn.Linear(dim, vocab.size, bias=False)
+                projection = nn.Linear(dim, vocab.size, bias=config.bias)
                 nn.init.normal_(projection.weight, std=0.02)
                 self.projections[key(row)] = projection
 

@@ -49,7 +49,7 @@ def compiled(source: Path) -> Compiled:
 
 def _key(source: Path) -> str:
     """Another for every source, every set of flags and every kind of CPU: homes are shared between machines."""
-    told = hashlib.sha256()
+    told = hashlib.sha256(source.name.encode())
     for path in sorted([*source.parent.glob("*.c"), *source.parent.glob("*.h")]):
         told.update(path.read_bytes())
     told.update(repr((FLAGS, TUNED, platform.system(), platform.machine(), _cpu())).encode())

@@ -22,6 +22,8 @@ from oration.nn.pieces import Pieces, State
 Padding = Literal["zeros", "reflect", "replicate"]
 FEW = 96
 """Output frames of a whole batch up to which windows are multiplied."""
+HEAVY, STILL_FEW = 2**21, 512
+"""So large a weight is multiplied by windows up to more frames: the library's kernel sorts its numbers each time."""
 NARROW = 32
 """Channels times taps of an output up to which the taps are multiplied apart: the last layer before the sound."""
 LARGE = 2**19
@@ -69,13 +71,26 @@ class Weighted(Pieces):
         parts = [self.weight] if self.gain is None else [self.weight, self.gain]
         mark = tuple(number for p in parts for number in (p.data_ptr(), p._version))
         if self._ready is None or self._ready[0] != mark or self._ready[1].device != self.weight.device:
-            self._ready = mark, self._arranged(self._effective()).contiguous()
+            self._ready = mark, self._folded()
         return self._ready[1]
+
+    def _folded(self) -> Tensor:
+        """What is remembered, made without another copy of a large weight beside it."""
+        weight = self._arranged(self.weight.detach())
+        if self.gain is None:
+            return weight.contiguous()
+        length = self._arranged(self._length().detach().expand_as(self.weight))
+        return torch.mul(weight, length, out=torch.empty_like(weight, memory_format=torch.contiguous_format))
 
     def _effective(self) -> Tensor:
         if self.gain is None:
             return self.weight
-        return self.weight * (self.gain / self.weight.norm(dim=(1, 2), keepdim=True))
+        return self.weight * self._length()
+
+    def _length(self) -> Tensor:
+        """What the weight is multiplied by."""
+        assert self.gain is not None
+        return self.gain / self.weight.norm(dim=(1, 2), keepdim=True)
 
     def _arranged(self, weight: Tensor) -> Tensor:
         raise NotImplementedError
@@ -243,8 +258,13 @@ def convolved(
     frames = (known.shape[1] - (size - 1) * dilation - 1) // stride + 1
     if size == 1 and stride == 1 and groups == 1:
         return F.linear(known, kernel[:, 0], bias)
-    if groups == 1 and known.shape[0] * frames <= FEW:
-        return F.linear(_view(known, frames, size, stride, dilation, width).flatten(2), kernel.flatten(1), bias)
+    rows = known.shape[0] * frames
+    if groups == 1 and (
+        rows <= FEW or (rows <= STILL_FEW and kernel.numel() >= HEAVY and not known.is_cuda and not known.requires_grad)
+    ):
+        # One matrix, not one for each of the batch.
+        windows = _view(known, frames, size, stride, dilation, width).reshape(rows, size * width)
+        return F.linear(windows, kernel.flatten(1), bias).unflatten(0, (known.shape[0], frames))
     if groups == 1 and dim * size <= NARROW and not torch.is_grad_enabled():
         # The products of every frame with every tap, then the sum of those that meet: a diagonal.
         y = F.linear(known, kernel.flatten(0, 1)).unflatten(2, (dim, size)).transpose(2, 3).contiguous()

@@ -71,6 +71,7 @@ class _Cache(ctypes.Structure):
         ("held", c_void_p),
         ("length", c_void_p),
         ("capacity", c_int64),
+        ("line", c_void_p),
     )
 
 
@@ -198,17 +199,22 @@ class Blocks:
         cache.length = torch.zeros(n, dtype=torch.long)
         return cache
 
-    def __call__(self, x: Tensor, cache: Cache) -> Tensor:
-        """float[n, S, D], steps that follow the cache -> float[n, S, D]. The cache is told of them."""
-        if x.shape[0] != len(cache.length) or x.shape[2] != self.dim:
+    def __call__(self, x: Tensor, cache: Cache, lines: Tensor | None = None) -> Tensor:
+        """float[n, S, D], steps that follow the cache -> float[n, S, D]. The cache is told of them.
+
+        Args:
+            lines: long[n], different sequences of the cache that go on while its others rest; None: all of them do.
+        """
+        count = len(cache.length) if lines is None else len(lines)
+        if x.shape[0] != count or x.shape[2] != self.dim:
             raise BadInput(
-                f"steps of shape {[*x.shape]} do not follow a cache of {len(cache.length)} sequences in a Transformer "
+                f"steps of shape {[*x.shape]} do not follow a cache of {count} sequences in a Transformer "
                 f"of dim={self.dim}; give one line for each sequence"
             )
         told = self._caches.get(cache)
         if told is None:
             told = self._caches[cache] = _cache(cache)
-        told.held, told.length = cache.held.data_ptr(), cache.length.data_ptr()
+        told.held, told.length, told.line = cache.held.data_ptr(), cache.length.data_ptr(), _at(lines)
         x = x.contiguous()
         y = torch.empty_like(x)
         at = (self._self, ctypes.addressof(told), x.data_ptr(), y.data_ptr())
@@ -262,12 +268,16 @@ class NativeStack(FlatStack):
             return self.stack(x, **rest)
         return torch.cat([self._alone(part) for part in x.split(max(1, AT_ONCE // x.shape[1]))])
 
-    def after(self, x: Tensor, cache: Cache) -> Tensor:
-        """float[n, S, D], steps that follow the cache -> float[n, S, D]. The cache is told of them."""
+    def after(self, x: Tensor, cache: Cache, lines: Tensor | None = None) -> Tensor:
+        """float[n, S, D], steps that follow the cache -> float[n, S, D]. The cache is told of them.
+
+        Args:
+            lines: long[n], different sequences of the cache that go on while its others rest; None: all of them do.
+        """
         if self.stack.places is not None:
-            position = cache.length[:, None] + torch.arange(x.shape[1])
-            x = x + self.stack.places(position).to(x.dtype)
-        return self.native(x, cache)
+            length = cache.length if lines is None else cache.length[lines]
+            x = x + self.stack.places(length[:, None] + torch.arange(x.shape[1])).to(x.dtype)
+        return self.native(x, cache, lines)
 
     def _alone(self, x: Tensor) -> Tensor:
         """float[n, S, D], whole grids -> float[n, S, D]. Two layers' keys are held, in turns: none looks further."""
@@ -295,7 +305,7 @@ def _at(tensor: Tensor | None) -> int | None:
 
 def _cache(cache: Cache) -> _Cache:
     keys, values = ((c_void_p * len(t))(*(each.data_ptr() for each in t)) for t in (cache.keys, cache.values))
-    return _Cache(keys, values, None, None, cache.capacity)
+    return _Cache(keys, values, None, None, cache.capacity, None)
 
 
 def _norm(norm: Any) -> _Norm:

@@ -8,6 +8,7 @@ One that looks at other frames is a `Pieces`, and carries what it must remember 
                y1, state = layer.push(x1, state)     as much as is complete by now
                y2, state = layer.push(x2, state)
                y3 = layer.flush(state)               the rest; y is y1, y2, y3 end to end
+               or for y in layer.rest(state): ...    the same rest, piece by piece
 
 A state is what `push` was given back, never changed in place by it, except where a class says so. It is a tree of
 tensors whose first axis is the batch, so the streams of many sessions go through one push. A stream that has no piece
@@ -18,6 +19,7 @@ remembers (`Windowed`) leaves the state before good for that.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -51,6 +53,12 @@ class Pieces(nn.Module):
     def flush(self, state: State) -> Tensor | None:
         """The rest as if nothing followed, float[B, T', C'], or None."""
         raise NotImplementedError
+
+    def rest(self, state: State) -> Iterator[Tensor]:
+        """What `flush` gives, in pieces: where much was held, they are made one by one."""
+        y = self.flush(state)
+        if y is not None:
+            yield y
 
     def reset(self, state: State, slots: Tensor, like: Tensor) -> State:
         """The state with the streams where bool[B] `slots` is True at their start again (aligned layers)."""
@@ -96,6 +104,8 @@ def ahead(layer: nn.Module) -> float | None:
             if isinstance(one, Pieces):
                 frame *= one.down / one.up
         return total
+    if isinstance(layer, Beside):
+        return 0.0
     if isinstance(layer, Residual):
         both = [ahead(one) for one in (layer.inner, layer.shortcut) if one is not None]
         return None if None in both else max(one for one in both if one is not None)
@@ -167,9 +177,28 @@ class Chain(Pieces):
                 rest = layer(rest)
         return rest
 
+    def rest(self, state: State) -> Iterator[Tensor]:
+        found: Iterable[Tensor] = ()
+        for layer, old in zip(self.layers, state, strict=True):
+            found = _onward(layer, old, found)
+        return iter(found)
+
     def reset(self, state: State, slots: Tensor, like: Tensor) -> State:
         pairs = zip(self.layers, state, strict=True)
         return tuple(layer.reset(old, slots, like) if isinstance(layer, Pieces) else None for layer, old in pairs)
+
+
+def _onward(layer: nn.Module, state: State, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+    """What a layer makes of the last pieces, and then its own rest."""
+    for x in pieces:
+        if isinstance(layer, Pieces):
+            y, state = layer.push(x, state)
+            if y.shape[1]:
+                yield y
+        else:
+            yield layer(x)
+    if isinstance(layer, Pieces):
+        yield from layer.rest(state)
 
 
 class Residual(Pieces):
@@ -217,6 +246,37 @@ class Residual(Pieces):
         return self.inner.reset(inner, slots, like), shortcut, waiting
 
 
+class Beside(Pieces):
+    """Two layers of one rate on the same frames, their outputs side by side; neither looks ahead."""
+
+    def __init__(self, left: nn.Module, right: nn.Module) -> None:
+        super().__init__()
+        self.left, self.right = (one if isinstance(one, Pieces) else Chain(one) for one in (left, right))
+        rates = {one.up / one.down for one in (self.left, self.right)}
+        if len(rates) > 1 or not (self.left.aligned and self.right.aligned):
+            raise BadInput("layers beside each other give as many frames at once, but one looks ahead or is faster")
+        self.up, self.down = max((one.up, one.down) for one in (self.left, self.right))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float[B, T, C] -> float[B, T', C1 + C2]"""
+        return torch.cat((self.left(x), self.right(x)), -1)
+
+    def start(self, batch: int, like: Tensor) -> State:
+        return self.left.start(batch, like), self.right.start(batch, like)
+
+    def push(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        left, before = self.left.push(x, state[0])
+        right, after = self.right.push(x, state[1])
+        return torch.cat((left, right), -1), (before, after)
+
+    def flush(self, state: State) -> Tensor | None:
+        left, right = self.left.flush(state[0]), self.right.flush(state[1])
+        return None if left is None or right is None else torch.cat((left, right), -1)
+
+    def reset(self, state: State, slots: Tensor, like: Tensor) -> State:
+        return self.left.reset(state[0], slots, like), self.right.reset(state[1], slots, like)
+
+
 @torch.no_grad()
 def whole(layer: Pieces, x: Tensor, block: int) -> Tensor:
     """`layer(x)` in blocks of `block` frames: memory for the result and one block of work.
@@ -227,5 +287,5 @@ def whole(layer: Pieces, x: Tensor, block: int) -> Tensor:
     for at in range(0, x.shape[1], block):
         y, state = layer.push(x[:, at : at + block], state)
         parts.append(y)
-    rest = join([*parts, layer.flush(state)])
-    return layer(x) if rest is None else rest
+    y_all = join([*parts, *layer.rest(state)])
+    return layer(x) if y_all is None else y_all

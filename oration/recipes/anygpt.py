@@ -4,26 +4,26 @@ Spoken chat: the question's first level, its words, the answer's words, the answ
 predicted; then seven levels are filled in by confidence, in 4 passes for the first of them. Values: OpenMOSS/AnyGPT,
 scripts/stage1_pretrain.sh and stage2_sft.sh (lr 3e-5 and 2e-5, cosine, 3 % warm-up, length 4500), infer/voice_clone.py
 (12 layers of 1024, 8 heads of 128). The updates, the batches and the passes of each level but the first are guesses.
-Not here: images and music. There the level that is said is taught by HuBERT, here it is the first of `codec_mel`; a
+Not here: images and music. There the level that is said is taught by HuBERT, here by nobody; a
 plain bidirectional Transformer for a Conformer. Clips with one speaker are cut in two, as question and answer. 7 B is
 in the released model's name.
 """
 
 from dataclasses import replace
 
+from oration.codecs.speechtokenizer import SPEECHTOKENIZER as CODEC
 from oration.generate import Confidence
 from oration.layouts import Layout, Line, Stack
 from oration.lms import LM, FromText, TextBody, Transformer
 from oration.lms.families import LLAMA_2_7B
 from oration.objectives import CrossEntropy, Masked
 from oration.recipe import Recipe
-from oration.recipes.codec_mel import recipe as codec_mel
+from oration.recipes.speechtokenizer import plain as speechtokenizer
 from oration.streams import TakeTurns
 from oration.tasks import Task
-from oration.tokenizers import MelRvq, TextPieces
+from oration.tokenizers import TextPieces
 from oration.train import AdamW, Cosine, Packed, Steps, Train
 
-codec = MelRvq(levels=8, size=1024, rate=50)
 spoken, written = Line("codec.0"), Line("text")
 chat = Task(
     name="chat",
@@ -33,7 +33,7 @@ chat = Task(
 )
 asr = Task(name="asr", layout=Layout((spoken, written)), predict=("text", "codec.0"))
 tts = replace(asr, name="tts", layout=Layout((written, spoken)))
-fill = Task(name="fill", layout=Layout((Stack(codec.streams, end="never"),)), predict=codec.streams[1:])
+fill = Task(name="fill", layout=Layout((Stack(CODEC.streams, end="never"),)), predict=CODEC.streams[1:])
 lm = LM(
     name="lm",
     tasks=(chat, asr, tts),
@@ -55,15 +55,15 @@ first = Train(
 
 recipe = Recipe(
     name="anygpt",
-    tokenizers=(codec, TextPieces(size=32_000, file="llama-2-7b")),
+    tokenizers=(CODEC, TextPieces(size=32_000, file="llama-2-7b")),
     lms=(lm, acoustic),
-    vocoder=codec.vocoder(),
+    vocoder=CODEC.vocoder(),
     training=(
-        *codec_mel.training,
+        speechtokenizer,
         first,
         replace(first, feed=Packed(length=4096, batch=64, tasks=("chat",)), optimizer=AdamW(lr=2e-5)),
         replace(first, part="acoustic", feed=Packed(length=1500, batch=32), objective=Masked()),
     ),
     published={"lm": 7e9},
-    instead={"codec": "SpeechTokenizer, whose first level is taught by HuBERT"},
+    instead={"codec": "the same, its first level taught by HuBERT"},
 )

@@ -7,17 +7,18 @@ the share of dropped descriptions are `musicgen`'s, and so is what stands in.
 
 from dataclasses import replace
 
+from oration.codecs.encodec import ENCODEC_16K
 from oration.recipes.musicgen import recipe as musicgen
 from oration.train import AdamW, InverseSqrt, Packed
 
-lm, codec = musicgen.lms[0], replace(musicgen.tokenizers[1], hertz=16_000)
+lm = musicgen.lms[0]
 
 recipe = replace(
     musicgen,
     name="audiogen",
-    tokenizers=(musicgen.tokenizers[0], codec),
+    tokenizers=(musicgen.tokenizers[0], ENCODEC_16K),
     lms=(replace(lm, body=replace(lm.body, layers=48, dim=1536, heads=24, ffn=6144)),),
-    vocoder=codec.vocoder(),
+    vocoder=ENCODEC_16K.vocoder(),
     training=(
         *musicgen.training[:-1],
         replace(
@@ -27,5 +28,5 @@ recipe = replace(
             schedule=InverseSqrt(warmup=3000),
         ),
     ),
-    instead={"codec": "EnCodec, 16 kHz, trained on sounds", "text": "T5, heard by cross-attention"},
+    instead={"text": "T5, heard by cross-attention"},
 )

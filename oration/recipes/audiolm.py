@@ -10,17 +10,17 @@ pieces of 3 s there; here it sees the same 10 s as the second. It samples at tem
 
 from dataclasses import replace
 
+from oration.codecs.soundstream import SOUNDSTREAM
 from oration.layouts import Layout, Line, Ratio, Weave
 from oration.lms import LM, Layer, Transformer
-from oration.recipes.codec_mel import recipe as codec_mel
 from oration.recipes.gslm import recipe as gslm
+from oration.recipes.soundstream import recipe as soundstream
 from oration.recipes.twist import recipe as twist
 from oration.streams import Dedup, Excerpt
 from oration.tasks import Task
-from oration.tokenizers import MelRvq
 from oration.train import Packed, Steps
 
-codec = MelRvq(levels=12, size=1024, rate=50)
+codec = replace(SOUNDSTREAM, rate=16_000, levels=None, quantizer=replace(SOUNDSTREAM.quantizer, levels=12))
 coarse = Weave(codec.streams[:4], by=Ratio((1, 1, 1, 1)))
 fine = Weave(codec.streams[4:], by=Ratio((1,) * 8))
 body = Transformer(layers=12, dim=1024, heads=16, ffn=4096, dropout=0.1, layer=Layer(mlp="geglu", head_width=128))
@@ -56,11 +56,11 @@ recipe = replace(
     training=(
         encoder,
         clusters,
-        *codec_mel.training,
+        *soundstream.training,
         replace(stage, part="semantic", feed=Packed(length=768, batch=256)),
         replace(stage, part="coarse", feed=Packed(length=2304, batch=256)),
         replace(stage, part="fine", feed=Packed(length=6144, batch=256)),
     ),
     published={},
-    instead={"units": "w2v-BERT XL, layer 7, 25 Hz", "codec": "SoundStream", "vocoder": "SoundStream's decoder"},
+    instead={"units": "w2v-BERT XL, layer 7, 25 Hz"},
 )

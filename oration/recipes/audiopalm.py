@@ -61,5 +61,5 @@ recipe = replace(
     lms=(lm, soundstorm.lms[1]),
     training=(*soundstorm.training[:-2], first, soundstorm.training[-1]),
     published={"lm": 8e9, "soundstorm": 350e6},
-    instead={"units": "USM, 1,024 clusters", "codec": "SoundStream, 12 levels", "lm": "PaLM-2, 8 B"},
+    instead={"units": "USM, 1,024 clusters", "lm": "PaLM-2, 8 B"},
 )

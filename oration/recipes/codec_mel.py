@@ -1,7 +1,8 @@
 """A codec of this repository's own: levels of k-means over log-mel frames, and Griffin-Lim on the way back.
 
-It stands in for neural codecs (EnCodec, arXiv:2210.13438; SoundStream, arXiv:2107.03312) in every recipe that needs
-one, at the rate, the levels and the sizes of the codec it stands for.
+It was made in place of neural codecs (EnCodec, arXiv:2210.13438; SoundStream, arXiv:2107.03312) and needs no training
+worth the name: `lab_*` use it for that, and `freeze_omni` and `mini_omni2` at the rate, the levels and the sizes of the
+codec it stands for.
 """
 
 from oration.objectives import KMeans

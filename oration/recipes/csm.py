@@ -10,18 +10,21 @@ speaker, which the released text begins with. It samples at temperature 0.9, top
 load (`oration.lms.released_csm`).
 """
 
+from dataclasses import replace
+
+from oration.codecs.mimi import MIMI
 from oration.layouts import Layout, Line, Stack
 from oration.lms import LM, Depth, Layer, Rope, Transformer
 from oration.objectives import CrossEntropy
 from oration.recipe import Recipe
-from oration.recipes.codec_mel import recipe as codec_mel
+from oration.recipes.mimi import plain as mimi
 from oration.streams import TakeTurns
 from oration.tasks import Task
-from oration.tokenizers import MelRvq, TextPieces
+from oration.tokenizers import TextPieces
 from oration.train import AdamW, Cosine, Packed, Steps, Train
 
-codec = MelRvq(levels=32, size=2048, rate=12.5)
-theirs = MelRvq(levels=32, size=2048, rate=12.5, prefix="user.")
+codec = replace(MIMI, levels=32)
+theirs = replace(codec, prefix="user.")
 words, frames = Line("text", row="text"), Stack(codec.streams, end="zeros")
 before = (Line("user.text", row="text"), Stack(theirs.streams, end="zeros", rows=codec.streams))
 say = Task(name="say", layout=Layout((words, frames)), predict=codec.streams)
@@ -54,7 +57,7 @@ recipe = Recipe(
     ),
     vocoder=codec.vocoder(),
     training=(
-        *codec_mel.training,
+        mimi,
         Train(
             part="lm",
             feed=Packed(length=2048, batch=64),
@@ -65,5 +68,5 @@ recipe = Recipe(
         ),
     ),
     published={"lm": 1.553e9},
-    instead={"codec": "Mimi, 32 levels", "vocoder": "Mimi's decoder"},
+    instead={"codec": "the same, its first level taught by WavLM"},
 )  # fmt: skip

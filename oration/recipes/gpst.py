@@ -8,10 +8,10 @@ labels are smoothed by 0.1, positions are learned, and the local Transformer has
 
 from dataclasses import replace
 
+from oration.codecs.encodec import ENCODEC_24K_6KBPS as CODEC
 from oration.layouts import Layout, Line, Stack
 from oration.lms import LM, Depth, Transformer
-from oration.recipes.codec_mel import codec
-from oration.recipes.codec_mel import recipe as codec_mel
+from oration.recipes.encodec_24k_6kbps import recipe as encodec
 from oration.recipes.gslm import recipe as gslm
 from oration.streams import Dedup, Excerpt
 from oration.tasks import Task
@@ -19,16 +19,16 @@ from oration.train import AdamW, InverseSqrt, Packed, Steps
 
 keep_talking = Task(
     name="continue",
-    operations=(Excerpt(("units", *codec.streams), 10.0), Dedup()),
-    layout=Layout((Line("units.runs"), Stack(codec.streams))),
-    predict=("units.runs", *codec.streams),
+    operations=(Excerpt(("units", *CODEC.streams), 10.0), Dedup()),
+    layout=Layout((Line("units.runs"), Stack(CODEC.streams))),
+    predict=("units.runs", *CODEC.streams),
 )
 encoder, clusters, _, _, ulm = gslm.training
 
 recipe = replace(
     gslm,
     name="gpst",
-    tokenizers=(replace(gslm.tokenizers[0], clusters=10_000), codec),
+    tokenizers=(replace(gslm.tokenizers[0], clusters=10_000), CODEC),
     lms=(
         LM(
             name="gpst",
@@ -39,11 +39,11 @@ recipe = replace(
         ),
     ),
     prosody=None,
-    vocoder=codec.vocoder(),
+    vocoder=CODEC.vocoder(),
     training=(
         encoder,
         clusters,
-        *codec_mel.training,
+        *encodec.training,
         replace(
             ulm,
             part="gpst",
@@ -54,5 +54,5 @@ recipe = replace(
         ),
     ),
     published={"gpst": 190e6},
-    instead={"units": "XLSR v2, 10,000 clusters", "codec": "EnCodec at 6 kbit/s", "vocoder": "EnCodec's decoder"},
+    instead={"units": "XLSR v2, 10,000 clusters"},
 )

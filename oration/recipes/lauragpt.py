@@ -4,24 +4,25 @@ Input, a symbol for the task, output; only the output is predicted. Recognition 
 Values: sections 3 and 4: vectors every 60 ms, a codec of 25 Hz of which one level of 1,024 is said, Qwen-1.8B. The
 optimizer and its schedule were not found there: guesses. Published: 2 B in all; 1.8 B is Qwen's share, and the encoder
 (32 Conformer layers of 512, about 0.17 B) the rest. What deviates: our encoder is smaller and stays as `cpc` left it
-(there: trained along); the codec has one level, and no Transformer adds to it what its 31 others would say. `--set
-lms.0.body.folder=PATH` and `--set tokenizers.2.file=PATH` name Qwen's folder.
+(there: trained along); sound is made of the first level, and no Transformer adds to it what its 31 others would say.
+`--set lms.0.body.folder=PATH` and `--set tokenizers.2.file=PATH` name Qwen's folder.
 """
 
 from dataclasses import replace
 
+from oration.codecs.funcodec import FUNCODEC_DS640
 from oration.layouts import Layout, Line, Say
 from oration.lms import LM, FromText, TextBody
 from oration.lms.families import QWEN_1_8B
 from oration.objectives import CrossEntropy, Standardise
 from oration.recipe import Recipe
-from oration.recipes.codec_mel import recipe as codec_mel
+from oration.recipes.funcodec_en_ds640 import recipe as funcodec
 from oration.recipes.units_cpc import recipe as units_cpc
 from oration.tasks import Task
-from oration.tokenizers import CpcEncoder, MelRvq, Speech, TextPieces
+from oration.tokenizers import CpcEncoder, Speech, TextPieces
 from oration.train import AdamW, Cosine, Crops, Packed, Steps, Train
 
-codec = MelRvq(levels=1, size=1024, rate=25)
+codec = replace(FUNCODEC_DS640, levels=1)
 kind = Say((0,), stream="kind", size=2)
 asr = Task(name="asr", layout=Layout((Line("speech"), kind, Line("text"))), predict=("text",))
 tts = Task(
@@ -58,12 +59,12 @@ recipe = Recipe(
     training=(
         replace(units_cpc.training[0], part="speech.encoder"),
         scale,
-        *codec_mel.training,
+        *funcodec.training,
         training,
     ),
     published={"lm": 1.8e9},
     instead={
         "speech": "32 Conformer layers over log-mels",
-        "codec": "FunCodec, 32 levels, the sum of which a Transformer makes of the first",
+        "vocoder": "a Transformer that makes the sum of FunCodec's 32 levels of the first, then FunCodec's decoder",
     },
 )

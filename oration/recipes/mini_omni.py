@@ -1,39 +1,41 @@
 """Mini-Omni: a text LM that hears, and answers in text and speech at once. Xie & Wu 2024, arXiv:2408.16725.
 
 Eight rows: text, and seven codes a frame, each a step later than the row above; what is heard stands before them as
-vectors. Task `answer` takes turns; `asr` and `tts` are the first stage of training, as in the paper. Values: Qwen2-0.5B
-with tied tables (0.5 B is the size by which the authors name it), section 4 (cosine from 4e-4 to 4e-6, batch 192,
-40,000 updates an epoch), gpt-omni/mini-omni, litgpt/config.py and inference.py (delays, 4,096 codes, temperature 0.9).
-What deviates: codes are seven levels at 12.5 Hz (there: SNAC's three at 12, 23 and 47 Hz, seven a frame of 85 ms); the
-adapter of what is heard is linear (there: a gated MLP); every stage trains everything (there: adapters first, then the
-LM without them); no second sequence helps out with text (batch-parallel decoding). Data there: LibriTTS, VCTK,
-Multilingual LibriSpeech, VoiceAssistant-400K. `--set lms.0.body.folder=PATH` and `--set tokenizers.0.file=PATH` name
-the folder of Qwen2-0.5B.
+vectors. Task `answer` takes turns; `asr` and `tts` are the first stage of training, as in the paper. Values:
+Qwen2-0.5B with tied tables (0.5 B is the size by which the authors name it), section 4 (cosine from 4e-4 to 4e-6,
+batch 192, 40,000 updates an epoch), gpt-omni/mini-omni, litgpt/config.py and inference.py (delays, 4,096 codes,
+temperature 0.9). A frame of 85 ms has seven codes of SNAC's three levels: one at 12 Hz, two at 23, four at 47. What
+deviates: the adapter of what is heard is linear (there: a gated MLP); every stage trains everything (there: adapters
+first, then the LM without them); no second sequence helps out with text (batch-parallel decoding). Data there:
+LibriTTS, VCTK, Multilingual LibriSpeech, VoiceAssistant-400K. `--set lms.0.body.folder=PATH` and `--set
+tokenizers.0.file=PATH` name the folder of Qwen2-0.5B.
 """
 
 from dataclasses import replace
 
+from oration.codecs.snac import SNAC_24K
 from oration.layouts import Layout, Line, Say, Stack
 from oration.lms import LM, FromText, Rows, TextBody
 from oration.lms.families import QWEN2_0_5B
 from oration.objectives import CrossEntropy, Standardise
 from oration.recipe import Recipe
-from oration.recipes.codec_mel import recipe as codec_mel
+from oration.recipes.snac_24k import recipe as snac
 from oration.recipes.units_cpc import recipe as units_cpc
-from oration.streams import Rename, TakeTurns
+from oration.streams import Group, Rename, TakeTurns
 from oration.tasks import Task
-from oration.tokenizers import CpcEncoder, MelRvq, Speech, TextPieces
+from oration.tokenizers import CpcEncoder, Speech, TextPieces
 from oration.train import AdamW, Cosine, Crops, Packed, Steps, Train
 
-codec = MelRvq(levels=7, size=4096, rate=12.5)
-spoken = ("text", *codec.streams)
+apart = (Group("codec.1", 2, into="half"), Group("codec.2", 4, into="quarter"))
+seven = ("codec.0", "half.0", "quarter.0", "quarter.1", "half.1", "quarter.2", "quarter.3")
+spoken = ("text", *seven)
 heard = Line("user.speech", row="text")
 asks = Rename({"speech": "user.speech"})
-says, codes = Stack(spoken, delays=(0, 1, 2, 3, 4, 5, 6, 7)), Stack(codec.streams, delays=(0, 1, 2, 3, 4, 5, 6))
+says, codes = Stack(spoken, delays=(0, 1, 2, 3, 4, 5, 6, 7)), Stack(seven, delays=(0, 1, 2, 3, 4, 5, 6))
 
 answer = Task(
     name="answer",
-    operations=(TakeTurns(("speech", *spoken)),),
+    operations=(*apart, TakeTurns(("speech", *spoken))),
     layout=Layout((heard, Say((0,), "task", "text", 3), says)),
     predict=spoken,
 )
@@ -43,8 +45,9 @@ asr = Task(
 )  # fmt: skip
 tts = Task(
     name="tts",
+    operations=apart,
     layout=Layout((Line("text", "text"), Say((2,), "task", "text", 3), codes)),
-    predict=codec.streams,
+    predict=seven,
 )
 
 hearing = Train(
@@ -65,7 +68,7 @@ aligning = Train(
 
 recipe = Recipe(
     name="mini_omni",
-    tokenizers=(TextPieces(size=151_936, file="qwen2-0.5b"), Speech(encoder=CpcEncoder(), stack=1), codec),
+    tokenizers=(TextPieces(size=151_936, file="qwen2-0.5b"), Speech(encoder=CpcEncoder(), stack=1), SNAC_24K),
     lms=(
         LM(
             name="lm",
@@ -76,14 +79,14 @@ recipe = Recipe(
             context=2048,
         ),
     ),
-    vocoder=codec.vocoder(),
+    vocoder=SNAC_24K.vocoder(),
     training=(
         replace(units_cpc.training[0], part="speech.encoder"),
         hearing,
-        *codec_mel.training,
+        *snac.training,
         aligning,
         replace(aligning, feed=Packed(length=2048, batch=192), optimizer=AdamW(lr=5e-5)),
     ),
     published={"lm": 0.5e9},
-    instead={"speech": "the encoder of Whisper-small", "codec": "SNAC", "vocoder": "SNAC's decoder"},
+    instead={"speech": "the encoder of Whisper-small"},
 )

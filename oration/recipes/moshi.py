@@ -12,18 +12,18 @@ top-k 250, text at 0.7, top-k 25. Released weights load (`oration.lms.released_m
 
 from dataclasses import replace
 
+from oration.codecs.mimi import MIMI
 from oration.layouts import Layout, Stack
 from oration.lms import LM, Depth, Layer, Transformer
 from oration.objectives import CrossEntropy
 from oration.recipe import Recipe
-from oration.recipes.codec_mel import recipe as codec_mel
+from oration.recipes.mimi import plain as mimi
 from oration.streams import SpreadWords, WhoSays
 from oration.tasks import Task
-from oration.tokenizers import Channels, MelRvq, TextPieces
+from oration.tokenizers import Channels, TextPieces
 from oration.train import AdamW, Cosine, Packed, Steps, Train
 
-codec = MelRvq(levels=8, size=2048, rate=12.5)
-agent, user = codec.streams, replace(codec, prefix="user.").streams
+agent, user = MIMI.streams, replace(MIMI, prefix="user.").streams
 late = (0, 1, 1, 1, 1, 1, 1, 1)
 talk = Task(
     name="talk",
@@ -42,7 +42,7 @@ training = Train(
 
 recipe = Recipe(
     name="moshi",
-    tokenizers=(Channels(of=codec, floor=True), TextPieces(size=32_000, file="helium")),
+    tokenizers=(Channels(of=MIMI, floor=True), TextPieces(size=32_000, file="helium")),
     lms=(
         LM(
             name="lm",
@@ -58,13 +58,13 @@ recipe = Recipe(
             context=None,
         ),
     ),
-    vocoder=Channels(of=codec).vocoder(),
+    vocoder=Channels(of=MIMI).vocoder(),
     training=(
-        replace(codec_mel.training[0], part="codec.inner"),
+        replace(mimi, part="codec.inner"),
         training,
         replace(training, optimizer=replace(training.optimizer, lr=3e-6), budget=Steps(100_000)),
         replace(training, optimizer=replace(training.optimizer, lr=2e-6), budget=Steps(40_000)),
     ),
     published={"lm": 7.69e9},
-    instead={"codec": "Mimi, 8 levels", "vocoder": "Mimi's decoder"},
+    instead={"codec": "the same, its first level taught by WavLM"},
 )  # fmt: skip

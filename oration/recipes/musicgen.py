@@ -8,18 +8,18 @@ is said in it; text there comes through T5 and cross-attention in every layer, 1
 text in front does without, so no count is compared. The paper speaks of 32 kHz and segments of 30 s.
 """
 
+from oration.codecs.encodec import ENCODEC_32K
 from oration.layouts import Layout, Line, Stack
 from oration.lms import LM, Layer, Transformer
 from oration.objectives import CrossEntropy
 from oration.recipe import Recipe
-from oration.recipes.codec_mel import recipe as codec_mel
+from oration.recipes.encodec_24k import training as encodec
 from oration.streams import Drop
 from oration.tasks import Task
-from oration.tokenizers import MelRvq, TextPieces
+from oration.tokenizers import TextPieces
 from oration.train import AdamW, Cosine, Packed, Steps, Train
 
 levels = ("codec.0", "codec.1", "codec.2", "codec.3")
-codec = MelRvq(levels=4, size=2048, rate=50, hertz=32_000)
 describe = Task(
     name="describe",
     operations=(Drop(("text",), p=0.3),),
@@ -52,9 +52,9 @@ training = Train(
 
 recipe = Recipe(
     name="musicgen",
-    tokenizers=(TextPieces(), codec),
+    tokenizers=(TextPieces(), ENCODEC_32K),
     lms=(lm,),
-    vocoder=codec.vocoder(),
-    training=(*codec_mel.training, training),
-    instead={"codec": "EnCodec, 32 kHz, trained on music", "text": "T5, heard by cross-attention"},
+    vocoder=ENCODEC_32K.vocoder(),
+    training=(encodec, training),
+    instead={"text": "T5, heard by cross-attention"},
 )

@@ -12,14 +12,15 @@ from dataclasses import replace
 
 from oration.layouts import Layout, Line, Ratio, Weave
 from oration.lms import LM, Transformer
+from oration.recipes.audiolm import codec as twelve
 from oration.recipes.audiolm import recipe as audiolm
 from oration.streams import Dedup, Excerpt, Rename, TakeTurns
 from oration.tasks import Task
-from oration.tokenizers import MelRvq, TextPieces
+from oration.tokenizers import TextPieces
 from oration.train import Packed
 
-codec = MelRvq(levels=3, size=1024, rate=50)
-theirs = MelRvq(levels=3, size=1024, rate=50, prefix="user.")
+codec = replace(twelve, quantizer=replace(twelve.quantizer, levels=3))
+theirs = replace(codec, prefix="user.")
 body = Transformer(layers=12, dim=768, heads=12, ffn=2048, dropout=0.1)
 by = Ratio((1, 1, 1))
 
@@ -64,7 +65,5 @@ recipe = replace(
     instead={
         "units": "w2v-BERT, layer 7, 25 Hz",
         "reading": "an encoder and decoder (T5-Large), pre-trained on units",
-        "codec": "SoundStream",
-        "vocoder": "SoundStream's decoder",
     },
 )

@@ -19,20 +19,24 @@ from oration.tokenizers import CpcEncoder, Speech
 from oration.train import AdamW, Cosine, Crops, Steps, Train
 from oration.vocoders.discriminators import ENCODEC_SPECTRA, HIFI_GAN_PERIODS, HIFI_GAN_SCALES
 
-training = Train(
+plain = Train(
     part="codec",
-    feed=Crops(streams=("wave", "speech"), seconds=3.0, batch=6),
+    feed=Crops(streams=("wave",), seconds=3.0, batch=6),
     objective=Gan(
         distance=Distance(ffts=(1024,), bands=(80,), wave=500 / 45, stft=0.0, convergence=0.0),
         critics=(HIFI_GAN_PERIODS, HIFI_GAN_SCALES, ENCODEC_SPECTRA),
         adversarial_from=0.0,
         window=1.0,
         own={"commitment": 10 / 45},
-        distil=Distil(stream="speech", axis="time", weight=120 / 45),
     ),
     optimizer=AdamW(lr=1e-4, betas=(0.9, 0.99), decay=0.0),
     schedule=Cosine(),
     budget=Steps(500_000),
+)
+training = replace(
+    plain,
+    feed=replace(plain.feed, streams=("wave", "speech")),
+    objective=replace(plain.objective, distil=Distil(stream="speech", axis="time", weight=120 / 45)),
 )
 recipe = Recipe(
     name="speechtokenizer",

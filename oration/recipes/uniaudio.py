@@ -8,17 +8,20 @@ phone takes one step, not a patch of three. The paper counts 744 M and 238 M; it
 which is 6 % less than it says, so no count is compared.
 """
 
+from dataclasses import replace
+
+from oration.codecs.encodec import ENCODEC_24K
 from oration.layouts import Layout, Line, Stack
 from oration.lms import LM, Depth, Layer, Transformer
 from oration.objectives import CrossEntropy
 from oration.recipe import Recipe
-from oration.recipes.codec_mel import recipe as codec_mel
+from oration.recipes.encodec_24k import training as encodec
 from oration.tasks import Task
-from oration.tokenizers import MelRvq, Phonemes
+from oration.tokenizers import Phonemes
 from oration.train import AdamW, Cosine, Packed, Steps, Train
 
 levels = ("codec.0", "codec.1", "codec.2")
-codec = MelRvq(levels=3, size=1024, rate=50)
+codec = replace(ENCODEC_24K, rate=16_000, quantizer=replace(ENCODEC_24K.quantizer, levels=3, cuts=()))
 tts = Task(name="tts", layout=Layout((Line("phonemes"), Stack(levels))), predict=levels)
 lm = LM(
     name="lm",
@@ -49,6 +52,6 @@ recipe = Recipe(
     tokenizers=(Phonemes(), codec),
     lms=(lm,),
     vocoder=codec.vocoder(),
-    training=(*codec_mel.training, training),
-    instead={"codec": "a codec of its own for speech, sounds, music and singing"},
+    training=(encodec, training),
+    instead={"codec": "nets of its own like EnCodec's, for speech, sounds, music and singing"},
 )

@@ -13,7 +13,7 @@ from oration.layouts import Layout, Line, Stack
 from oration.lms import LM, Layer, Rows, Transformer
 from oration.objectives import CrossEntropy, NextLevel
 from oration.recipe import Recipe
-from oration.recipes.codec_mel import recipe as codec_mel
+from oration.recipes.encodec_24k_6kbps import recipe as encodec
 from oration.tasks import Task
 from oration.tokenizers import Phonemes
 from oration.train import AdamW, Linear, Packed, Steps, Train
@@ -45,9 +45,8 @@ training = Train(
 
 recipe = Recipe(
     name="vall_e",
-    tokenizers=(Phonemes(), *codec_mel.tokenizers),
+    tokenizers=(Phonemes(), *encodec.tokenizers),
     lms=(ar, nar),
-    vocoder=codec_mel.vocoder,
-    training=(*codec_mel.training, training, replace(training, part="nar", objective=NextLevel())),
-    instead={"codec": "EnCodec 24 kHz, 6 kbit/s"},
+    vocoder=encodec.vocoder,
+    training=(*encodec.training, training, replace(training, part="nar", objective=NextLevel())),
 )

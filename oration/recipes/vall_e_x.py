@@ -35,5 +35,5 @@ recipe = replace(
         ),
         replace(vall_e.training[2], schedule=Linear(warmup=8000)),
     ),
-    instead={"codec": "EnCodec 24 kHz, 6 kbit/s", "phonemes": "phones of two languages (BiCiDian); here English"},
+    instead={"phonemes": "phones of two languages (BiCiDian); here English"},
 )

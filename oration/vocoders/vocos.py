@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from oration.core import Example, Specs, Stream, Waveform
 from oration.nn.convnext import ConvNeXtBlock, DepthwiseConv, share_ahead
+from oration.nn.excitation import ExcitedHead, Pitch
 from oration.nn.istft import StftHead
 from oration.vocoders.chunks import LiveDecoder, decode
 from oration.vocoders.condition import Condition, repeats
-from oration.vocoders.excitation import ExcitedHead, Pitch
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ def test_each_of_many_streams_is_coded_as_if_it_were_alone(model):
     hop, frames, rng = model.hop, 9, np.random.default_rng(0)
     sounds = torch.from_numpy(rng.standard_normal((3, frames * hop)).astype(np.float32) * 0.1)
     sessions = Sessions(fast(model), 3)
-    assert sessions.delay == 240
+    assert sessions.delay == 480
     codes, said = [], []
     for frame in range(frames):
         if frame == 4:  # the second speaker leaves, and another comes
@@ -34,7 +34,7 @@ def test_each_of_many_streams_is_coded_as_if_it_were_alone(model):
             assert np.array_equal(stream.ids, found[row, level, first:].numpy())
         (whole,) = model.decode([example])
         heard = sound[row, first * hop :].numpy()
-        np.testing.assert_allclose(heard[240:], whole.samples[:-240], atol=2e-5)
+        np.testing.assert_allclose(heard[480:], whole.samples[:-480], atol=2e-5)
 
 
 def test_a_codec_that_looks_ahead_has_no_sessions():

@@ -1,5 +1,6 @@
 """The codec that comes with the toolkit: small, whole, and better with every level it is given."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,11 @@ import oration
 from oration.audio.io import read
 from oration.audio.mel import LogMel
 from oration.codecs.sessions import Sessions, fast
-from oration.evaluate.signal import mel_gap
+from oration.evaluate.signal import mel_gap, pitch_gap
 from oration.model import SpeechLM
 from oration.recipe import find
 
+LEVELS = (1, 2, 4, 8, 12)
 FOLDER = Path(oration.__file__).parent / "pocket_codec"
 SAMPLES = sorted((Path(oration.__file__).parent / "samples").glob("*.flac"))
 
@@ -33,14 +35,25 @@ def test_more_levels_say_more(model):
     codec, gaps = model.part("codec"), {}
     waves = [read(path, rate=codec.rate).cut(0.0, 4.0) for path in SAMPLES]
     examples = codec.encode(waves)
-    for levels in (1, 3, 12):
+    for levels in LEVELS:
         sums = [
             mel_gap(w.samples, d.samples[: len(w)], LogMel())
             for w, d in zip(waves, codec.decode(examples, levels=levels), strict=True)
         ]
         gaps[levels] = sum(total for total, _ in sums) / sum(frames for _, frames in sums)
-    assert gaps[12] < gaps[3] < gaps[1] < 1.0
+    assert all(gaps[more] < gaps[fewer] for fewer, more in pairwise(LEVELS)), gaps
+    assert gaps[1] < 0.9
     assert all(len(np.unique(np.concatenate([e[n].ids for e in examples]))) > 100 for n in codec.specs())
+
+
+def test_copies_have_the_pitch_of_the_recordings(model):
+    codec = model.part("codec")
+    waves = [read(path, rate=codec.rate).cut(0.0, 4.0) for path in SAMPLES]
+    copies = codec.decode(codec.encode(waves))
+    gaps = np.array([pitch_gap(w.samples, c.samples[: len(w)]) for w, c in zip(waves, copies, strict=True)]).sum(0)
+    _, gross, voiced, flips, frames = gaps
+    assert gross < 0.05 * voiced
+    assert flips < 0.2 * frames
 
 
 def test_sessions_of_it_say_what_whole_recordings_say(model):

@@ -19,6 +19,7 @@ from oration.lms import (
     Fusion,
     Griffin,
     Layer,
+    RecentTransformer,
     Regress,
     Rows,
     StateSpace,
@@ -74,6 +75,7 @@ MODELS = {
     "fusion middle": lambda: {"body": Transformer.tiny(), "fusion": Fusion(rows=("user.listen",))},
     "fusion late": lambda: {"body": Transformer.tiny(), "fusion": Fusion(rows=("user.listen",), where="late")},
     "mamba": lambda: {"body": StateSpace.tiny()},
+    "recent": lambda: {"body": replace(RecentTransformer.tiny(), back=4), "head": Rows(bias=True)},
     "griffin": lambda: {"body": replace(Griffin.tiny(), window=5, width=24)},
     "towers": lambda: {"body": replace(TwoTowers.tiny(), channels=("a.", "b."))},
     "towers, tied": lambda: {

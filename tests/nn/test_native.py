@@ -121,6 +121,25 @@ def test_a_batch_gives_exactly_what_single_calls_give(kind, weights):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("kind", ["window", "grouped"])
+def test_sequences_that_rest_are_as_they_were(kind):
+    quick, steps = fast(stack(kind)), torch.randn(4, 9, 48)
+    cache, alone = quick.cache(4, 40), [quick.cache(1, 40) for _ in range(4)]
+    for lines in ([0, 1, 2, 3], [2], [3, 0], [1, 3, 2], [0], [2, 1]):
+        for many in (1, 3):
+            x = steps[lines, :many]
+            before = [keys.clone() for keys in cache.keys], cache.held.clone(), cache.length.clone()
+            got = quick.after(x.contiguous(), cache, torch.tensor(lines))
+            for row, line in enumerate(lines):
+                assert torch.equal(got[row : row + 1], quick.after(x[row : row + 1].contiguous(), alone[line]))
+            rest = [line for line in range(4) if line not in lines]
+            assert all(torch.equal(a[rest], b[rest]) for a, b in zip(before[0], cache.keys, strict=True))
+            assert torch.equal(before[1][rest], cache.held[rest])
+            assert torch.equal(before[2][rest], cache.length[rest])
+    with pytest.raises(BadInput, match="do not follow a cache of 2 sequences"):
+        quick.after(steps[:3, :1].contiguous(), cache, torch.tensor([0, 1]))
+
+
 def test_threads_change_nothing():
     c = fast(stack("grouped"), "int8")
     x, before = torch.randn(3, 70, c.stack.dim), torch.get_num_threads()

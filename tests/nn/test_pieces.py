@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from oration.core import BadInput
 from oration.nn.activations import Snake
 from oration.nn.conv import Conv, Upsample
-from oration.nn.pieces import Chain, Pieces, Residual, ahead, choose, join, whole
+from oration.nn.pieces import Beside, Chain, Pieces, Residual, ahead, choose, join, whole
 
 WIDTH = 4
 
@@ -142,3 +143,23 @@ def test_a_chain_says_how_far_it_looks_ahead(kernels):
     assert most <= said + 1e-9
     if chain.down == 1:
         assert most == said
+
+
+@torch.no_grad()
+def test_layers_beside_each_other_stream_as_they_are_whole():
+    torch.manual_seed(0)
+    layer = Beside(Chain(Conv(2, 3, 4, stride=2), nn.ELU(), Conv(3, 3, 3)), Conv(2, 5, 2, stride=2)).double()
+    assert (layer.up, layer.down, layer.aligned, ahead(layer)) == (1, 2, True, 0)
+    x = torch.randn(2, 13, 2, dtype=torch.float64)
+    y = layer(x)
+    assert y.shape == (2, 7, 8)
+    torch.testing.assert_close(in_pieces(layer, x, [1, 2, 7]), y)
+    torch.testing.assert_close(y[..., 3:], layer.right(x))
+    _, state = layer.push(x[:, :8], layer.start(2, x))
+    after, _ = layer.push(x[:, 8:12], layer.reset(state, torch.tensor([False, True]), x))
+    torch.testing.assert_close(after[0], y[0, 4:6])
+    torch.testing.assert_close(after[1], layer(x[1:, 8:12])[0])
+    with pytest.raises(BadInput, match="one looks ahead or is faster"):
+        Beside(Conv(2, 2, 3, left=1, right=1), nn.Identity())
+    with pytest.raises(BadInput, match="one looks ahead or is faster"):
+        Beside(Conv(2, 2, 2, stride=2), nn.Identity())

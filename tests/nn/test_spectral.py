@@ -1,5 +1,7 @@
 """Spectra and ConvNeXt blocks give in any pieces what they give at once, and no more of the future than they say."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,8 +12,8 @@ from oration.core import BadInput
 from oration.nn.conv import Conv
 from oration.nn.convnext import ConvNeXt, ConvNeXtBlock, DepthwiseConv
 from oration.nn.istft import InverseStft, StftHead
-from oration.nn.pieces import Chain, join, late, whole
-from oration.nn.spectral import InverseSpectrum, Spectrum
+from oration.nn.pieces import Beside, Chain, join, late, whole
+from oration.nn.spectral import InverseSpectrum, LogSpectra, Periodicity, Spectrum
 
 FFT, HOP, DIM = 32, 8, 5
 BACKS = [0, 3, (FFT - HOP) // 2, FFT - HOP]
@@ -187,3 +189,42 @@ def test_a_late_layer_is_aligned_and_says_the_same_later():
         torch.testing.assert_close(y[0], said[0, :8], atol=1e-10, rtol=0)
     with pytest.raises(BadInput, match="Conv looks ahead, so it cannot answer every frame at once"):
         late(Chain(Conv(8, 8, 3, left=1, right=1)))
+
+
+@settings(max_examples=30, deadline=None)
+@given(length=st.integers(1, 150), cuts=st.lists(st.integers(0, 150), max_size=6), seed=st.integers(0, 99))
+@torch.no_grad()
+def test_magnitudes_and_periods_in_any_pieces(length, cuts, seed):
+    layer = Beside(LogSpectra((16, 40), HOP), Periodicity(FFT, HOP, [100.0, 300.0], 1600)).double()
+    x = random(2, length, 1, seed=seed)
+    y = layer(x)
+    assert y.shape == (2, -(-length // HOP), 9 + 21 + 2)
+    torch.testing.assert_close(in_pieces(layer, x, [min(c, length) for c in cuts]), y, rtol=0, atol=1e-10)
+    x = x[:, : length // HOP * HOP]
+    known, state = layer.push(x, layer.start(2, x))
+    after, _ = layer.push(x, layer.reset(state, torch.tensor([True, False]), x))
+    torch.testing.assert_close(after[0], known[0])
+
+
+@torch.no_grad()
+def test_magnitudes_know_no_phase_and_filters_come_before_the_logarithm():
+    x = random(1, 400, 1)
+    y = LogSpectra((FFT,), HOP).double()(x)
+    torch.testing.assert_close(LogSpectra((FFT,), HOP).double()(-x), y)
+    torch.testing.assert_close(LogSpectra((FFT,), HOP).double()(x * math.e)[:, 4:], y[:, 4:] + 0.25, rtol=0, atol=1e-3)
+    sizes = ((y - 1) * 4).exp()
+    filters = torch.rand(FFT // 2 + 1, 3)
+    found = LogSpectra((FFT,), HOP, filters=filters).double()(x)
+    torch.testing.assert_close(((found - 1) * 4).exp(), sizes @ filters.double())
+
+
+@torch.no_grad()
+def test_a_period_is_found():
+    tones = [80.0, 100.0, 125.0, 160.0, 220.0]
+    layer = Periodicity(1024, 160, tones, 16_000)
+    time = torch.arange(8000) / 16_000
+    for at, tone in enumerate(tones):
+        sound = sum(torch.sin(2 * math.pi * order * tone * time + order) for order in range(1, 12))
+        found = layer(0.1 * sound[None, :, None])[0, 20:].mean(0)
+        assert found[at] == found[at:].max()  # lower ones may be twice the period
+        assert found[at] > 1

@@ -97,7 +97,7 @@ def example(model, codes):
     return model.example([row[None] for row in codes])
 
 
-@pytest.mark.parity("moshi, csm", reference="transformers MimiModel")
+@pytest.mark.parity("mimi", "moshi", "csm", reference="transformers MimiModel")
 @torch.no_grad()
 def test_transformers_codes_and_sound_from_its_own_file(folder):
     # There every layer fills up its own last stride.
@@ -114,7 +114,7 @@ def test_transformers_codes_and_sound_from_its_own_file(folder):
             np.testing.assert_allclose(made, spoken.numpy(), rtol=0, atol=1e-4)
 
 
-@pytest.mark.parity("moshi", reference="moshi 0.2.13")
+@pytest.mark.parity("mimi", "moshi", reference="moshi 0.2.13")
 @torch.no_grad()
 def test_the_authors_codes_and_sound():
     model = ours()
@@ -129,7 +129,7 @@ def test_the_authors_codes_and_sound():
             np.testing.assert_allclose(made, spoken.numpy(), rtol=0, atol=1e-4)
 
 
-@pytest.mark.parity("moshi", reference="moshi 0.2.13")
+@pytest.mark.parity("mimi", "moshi", reference="moshi 0.2.13")
 @torch.no_grad()
 def test_live_as_the_authors_live_within_the_window():
     # Further on theirs differs from its own whole files: its ring holds the window alone, and the second of two steps

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from oration.core import BadInput, Spec, Stream
 from oration.vocoders import UnitHifiGan, Vocos
 from oration.vocoders.chunks import decode
-from oration.vocoders.excitation import NOISE_FRAMES, Pitch
 
 SPECS = {"units": Spec(11, 50), "f0": Spec(9, 100), "speaker": Spec(3), "mel": Spec(1, 100, 5)}
 NEEDS = ("units", "f0", "speaker")
@@ -188,16 +187,3 @@ def test_the_harmonics_of_a_steady_pitch_are_where_they_belong():
     for order in range(1, 8):
         at, between = round(hertz * order), spectrum[round(hertz * (order + 0.3)) : round(hertz * (order + 0.7))]
         assert spectrum[at - 3 : at + 4].max() > 30 * between.max()
-
-
-def test_phase_runs_on_through_pieces_and_rests_without_voice():
-    pitch = Pitch(9, 60.0, 400.0, 100.0)
-    ids = torch.tensor([[0, 4, 8, 8, 3, 3, 8, 1, 2, 2] * 50])
-    all_at_once, _ = pitch.run(ids)
-    memory, parts = None, []
-    for piece in ids.split([1, 7, 100, 392], 1):
-        part, memory = pitch.run(piece, memory)
-        parts.append(part)
-    torch.testing.assert_close(torch.cat(parts, 1), all_at_once)
-    assert all_at_once[0, 2, 0] == all_at_once[0, 3, 0] == all_at_once[0, 1, 0]
-    assert all_at_once[0, NOISE_FRAMES, 1] == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -13,12 +13,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oration.core.container.bits import read_varint, varint
+from oration.core.container.rans import LARGEST
 from oration.core.errors import BadInput
 from oration.core.spec import TICKS, Spec
 
 MAGIC = b"\x89ORAT\r\n\x1a"
 """As PNG's: the first byte shows a channel of 7 bits, the last ones a program that changes the ends of lines."""
 VERSION = 1
+EXPECTED = 2
+"""The version of files in which a language model codes some streams; what it does not know of is as in version 1."""
 TABLES, BLOCK, LOOSE, TAIL = b"oT", b"oB", b"oU", b"oE"
 """Kinds of records: frequencies; a stretch of time; items without a time; the copy of header and tables, the index."""
 ENDING = b"ORAT"
@@ -57,6 +60,16 @@ class Track:
         return min(self.items, -(-block * pace.numerator // pace.denominator))
 
 
+class Expected(NamedTuple):
+    """Which language model codes which streams (`expect.py`)."""
+
+    model: str
+    """Its name."""
+    version: str
+    """A hash of its settings and weights."""
+    streams: tuple[str, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class About:
     """The header."""
@@ -77,6 +90,8 @@ class About:
     tables: int = 0
     """Bytes of the tables' content; 0 if nothing is entropy-coded."""
     tracks: tuple[Track, ...] = ()
+    expected: Expected | None = None
+    """None: any program can read it, without a model."""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -111,9 +126,11 @@ class About:
             "block": str(self.block), "blocks": self.blocks, "longest": self.longest, "tables": self.tables,
             "streams": streams, "extra": dict(self.extra),
         }  # fmt: skip
+        if self.expected is not None:
+            said["expected"] = {**self.expected._asdict(), "streams": list(self.expected.streams)}
         deflate = zlib.compressobj(9, zdict=USUAL)
         content = deflate.compress(json.dumps(said, separators=(",", ":")).encode()) + deflate.flush()
-        head = MAGIC + struct.pack("<HI", VERSION, len(content)) + content
+        head = MAGIC + struct.pack("<HI", EXPECTED if self.expected else VERSION, len(content)) + content
         return head + struct.pack("<I", zlib.crc32(head))
 
 
@@ -132,13 +149,14 @@ def head_of(content: bytes) -> tuple[About, int] | None:
         return None
     if struct.unpack_from("<I", content, end)[0] != zlib.crc32(content[:end]):
         return None
-    if version != VERSION:
+    if version not in (VERSION, EXPECTED):
         raise BadInput(
-            f"it is written in version {version} of the format, expected {VERSION}; "
+            f"it is written in version {version} of the format, expected {VERSION} or {EXPECTED}; "
             "read it with an oration as new as the one that wrote it"
         )
     try:
-        return _about(zlib.decompressobj(zdict=USUAL).decompress(content[start:end], MOST_HEAD)), end + 4
+        said = json.loads(zlib.decompressobj(zdict=USUAL).decompress(content[start:end], MOST_HEAD))
+        return _about(said, version), end + 4
     except (ValueError, KeyError, TypeError, ArithmeticError, zlib.error) as wrong:
         raise BadInput(
             f"its header says what cannot be ({type(wrong).__name__}: {wrong}); expected what oration writes, "
@@ -146,12 +164,13 @@ def head_of(content: bytes) -> tuple[About, int] | None:
         ) from wrong
 
 
-def _about(content: bytes) -> About:
-    said = json.loads(content)
+def _about(said: Mapping[str, Any], version: int) -> About:
+    coder = said["expected"] if version == EXPECTED else None
     about = About(
         recipe=str(said["recipe"]), version=str(said["version"]), rate=int(said["rate"]), samples=int(said["samples"]),
         block=Fraction(said["block"]), blocks=int(said["blocks"]), longest=int(said["longest"]),
         tables=int(said["tables"]), tracks=tuple(_track(s) for s in said["streams"]), extra=dict(said["extra"]),
+        expected=coder and Expected(str(coder["model"]), str(coder["version"]), tuple(map(str, coder["streams"]))),
     )  # fmt: skip
     if about.rate <= 0 or about.samples < 0 or not 0 <= about.blocks <= MOST_BLOCKS or about.longest < 0:
         raise ValueError("a number is out of its range")
@@ -164,7 +183,20 @@ def _about(content: bytes) -> About:
         if track.time not in (RATE, ONSETS, NONE) and known.get(track.time) != ONSETS:
             raise ValueError(f"the stream {track.name!r} has the onsets of {track.time!r}, which has none")
         known[track.name] = track.time
+    if about.expected is not None and not alike(
+        [track for track in about.tracks if track.name in about.expected.streams]
+    ):
+        raise ValueError("the streams that a language model codes are not alike")
     return about
+
+
+def alike(tracks: Sequence[Track]) -> bool:
+    """Whether these are the levels of frames: symbols at one rate, equally many."""
+    return (
+        bool(tracks)
+        and len({(t.time, t.spec.dim, t.spec.rate, t.items) for t in tracks}) == 1
+        and (tracks[0].time == RATE and not tracks[0].spec.dim and all(t.spec.size <= LARGEST for t in tracks))
+    )
 
 
 def _track(said: Mapping[str, Any]) -> Track:

@@ -1,6 +1,6 @@
 """The content of blocks to bytes: many blocks at once, because NumPy is fast only then. `opened.py` is the way back.
 
-    counts of the streams with onsets | bits of all packed sequences | float32 vectors | entropy-coded words
+    a language model's words | counts of the streams with onsets | packed bits | float32 vectors | entropy-coded words
 
 A sequence is the symbols of a stream, or the gaps between its onsets, in steps. Sequences follow each other in the
 order of the streams; where a stream has onsets of its own, its gaps come before its symbols.
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from oration.core.container import rans
+from oration.core.container import expect, rans
 from oration.core.container.about import NONE, ONSETS, About
 from oration.core.container.bits import spread, varint, width
 from oration.core.container.models import PACKED, Model, change
@@ -44,18 +44,29 @@ class Items:
 class Coder:
     """How the blocks of one file are written."""
 
-    def __init__(self, about: About, models: Sequence[Model] = ()) -> None:
-        self.about = about
+    def __init__(self, about: About, models: Sequence[Model] = (), expecter: expect.Expecter | None = None) -> None:
+        self.about, self.expecter = about, expecter
         self.tracks = [track for track in about.tracks if track.time != NONE]
         self.sequences: list[Symbols] = []
         for number, track in enumerate(self.tracks):
             if track.time == ONSETS:
                 self.sequences.append(Symbols(number, True, -(-about.ticks // track.step)))
-            if not track.spec.dim:
+            if not track.spec.dim and track.name not in self.expected:
                 self.sequences.append(Symbols(number, False, track.spec.size))
         self.models = list(models) or [Model()] * len(self.sequences)
         self.coded = [n for n, model in enumerate(self.models) if model.way != PACKED]
         self.tables = rans.Tables([self.models[n].frequencies() for n in self.coded])
+
+    @property
+    def expected(self) -> tuple[str, ...]:
+        """The streams that a language model codes, in its order."""
+        return () if self.about.expected is None else self.about.expected.streams
+
+    @property
+    def levels(self) -> list[int]:
+        """Their numbers among the streams with a time."""
+        names = [track.name for track in self.tracks]
+        return [names.index(name) for name in self.expected]
 
     def symbols(self, block: int, items: Sequence[Items]) -> list[np.ndarray]:
         """Each sequence's symbols in the blocks from `block` on, from the items of each stream with a time."""
@@ -85,7 +96,11 @@ class Coder:
                     last = int(found.counts[: n + 1].sum())
                     parts.append(found.values[last - int(found.counts[n]) : last].astype("<f4").tobytes())
             made.append(b"".join([*parts, words]))
-        return made
+        if self.expecter is None:
+            return made
+        frames = [pieces(items[level].ids, items[level].counts) for level in self.levels]
+        coded = (expect.encode(self.expecter.start(), np.stack(rows)) for rows in zip(*frames, strict=True))
+        return [expect.joined(words, rest) for words, rest in zip(coded, made, strict=True)]
 
     def _bits(self, items: Sequence[Items], symbols: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
         """Of every packed sequence, the bits of each block."""

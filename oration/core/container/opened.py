@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oration.core.container import rans
+from oration.core.container import expect, rans
 from oration.core.container.about import MOST_ITEMS, ONSETS, RATE, counts_of
 from oration.core.container.bits import gather, read_varint, width
 from oration.core.container.blocks import Coder, Items, firsts, pieces
@@ -37,13 +37,18 @@ def decode(coder: Coder, block: int, contents: Sequence[bytes | None]) -> Opened
     """The blocks from `block` on; None is one that is lost."""
     end = block + len(contents)
     regular = {track.name: counts_of(track, coder.about, block, end) for track in coder.tracks if track.time == RATE}
+    both = [
+        None if content is None else expect.split(content) if coder.expected else (b"", content) for content in contents
+    ]
     parts = [
-        None if content is None else _cut(coder, content, {name: int(n[at]) for name, n in regular.items()})
-        for at, content in enumerate(contents)
+        None if two is None else _cut(coder, two[1], {name: int(n[at]) for name, n in regular.items()})
+        for at, two in enumerate(both)
     ]
     there = [part for part in parts if part is not None]
     counts = [np.array([part.counts[n] for part in there], np.int64) for n in range(len(coder.tracks))]
     symbols, sound = _symbols(coder, there, counts)
+    words = [two[0] for two, part in zip(both, parts, strict=True) if two is not None and part is not None]
+    levels = _expected(coder, words, counts, sound)
     if not sound.all():
         fine = iter(sound.tolist())
         return decode(
@@ -51,7 +56,7 @@ def decode(coder: Coder, block: int, contents: Sequence[bytes | None]) -> Opened
         )
     whole = np.array([part is not None for part in parts], bool)
     onsets = _onsets(coder, symbols, counts, np.flatnonzero(whole) + block)
-    ids = {s.track: found for s, found in zip(coder.sequences, symbols, strict=True) if not s.gaps}
+    ids = levels | {s.track: found for s, found in zip(coder.sequences, symbols, strict=True) if not s.gaps}
     items = {}
     for n, track in enumerate(coder.tracks):
         found = ids.get(n, np.zeros(int(counts[n].sum()), np.int64))
@@ -114,6 +119,20 @@ def _symbols(coder: Coder, there: list[_Parts], counts: list[np.ndarray]) -> tup
             sound &= sums < sequence.size
         symbols.append(made)
     return symbols, sound
+
+
+def _expected(coder: Coder, words: list[bytes], counts: list[np.ndarray], sound: np.ndarray) -> dict[int, np.ndarray]:
+    """Number of a stream -> what a language model says its symbols are; `sound` is told where that cannot be."""
+    levels = coder.levels
+    if not levels or coder.expecter is None:
+        return {}
+    blocks = [np.zeros((len(levels), 0), np.int64)]
+    for block, content in enumerate(words):
+        count = int(counts[levels[0]][block])
+        found = expect.decode(coder.expecter.start(), content, len(levels), count) if sound[block] else None
+        sound[block] &= found is not None
+        blocks.append(np.zeros((len(levels), count), np.int64) if found is None else found)
+    return dict(zip(levels, np.concatenate(blocks, 1), strict=True))
 
 
 def _onsets(

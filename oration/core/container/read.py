@@ -14,6 +14,7 @@ import numpy as np
 from oration.core.container.about import BLOCK, LOOSE, NONE, ONSETS, RATE, Track, record_at
 from oration.core.container.bits import read_varint, unpack, width
 from oration.core.container.blocks import Coder, Items
+from oration.core.container.expect import Expecter, split
 from oration.core.container.models import models_of
 from oration.core.container.opened import Opened, decode
 from oration.core.container.search import Place, search
@@ -24,6 +25,10 @@ from oration.core.stream import Example, Stream
 
 AT_ONCE = 128
 """Blocks that are decoded together."""
+ELSEWHERE = (
+    "some of its blocks are undamaged, but the language model expects other things here than where they were written, "
+    "on another machine or by another version of torch"
+)
 MOST_TOLD = 8
 """Stretches that a sentence names."""
 
@@ -81,11 +86,12 @@ class Excerpt:
 class Reader:
     """An open file. Blocks are read when they are asked for."""
 
-    def __init__(self, path: Path | str | IO[bytes]) -> None:
+    def __init__(self, path: Path | str | IO[bytes], expecter: Expecter | None = None) -> None:
         """Find header, tables and index.
 
         Args:
             path: of the file; or the file itself, open and able to seek, which is closed with the reader.
+            expecter: the language model that codes some of its streams, if one does (`About.expected`).
 
         Raises:
             BadInput: the file is missing, closed to us, no container, of another version, or damaged beyond help.
@@ -100,6 +106,7 @@ class Reader:
             self.about = self._found.about
             sizes = [sequence.size for sequence in Coder(self.about).sequences]
             self.coder = Coder(self.about, models_of(self._found.tables, sizes) if self._found.tables else ())
+            self.expect(expecter)
             self._loose = self._untimed()
         except OSError as failure:
             raise reason(failure, self.name) from failure
@@ -121,6 +128,22 @@ class Reader:
         self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+
+    def expect(self, expecter: Expecter | None) -> None:
+        """From here on read with this language model, if the file takes one.
+
+        Raises:
+            BadInput: it is not the one that wrote the file.
+        """
+        wanted = self.about.expected
+        if expecter is None or wanted is None:
+            return
+        if (expecter.version, tuple(expecter.streams)) != (wanted.version, wanted.streams):
+            raise BadInput(
+                f"{self.name!r} is coded with the language model {wanted.model!r} of version {wanted.version}, but "
+                f"{expecter.name!r} is of version {expecter.version}; decode it with the model that made it (--model)"
+            )
+        self.coder.expecter = expecter
 
     @property
     def damage(self) -> tuple[str, ...]:
@@ -154,7 +177,15 @@ class Reader:
             yield self._excerpt(block, opened, first, last, loose=block == blocks.start)
 
     def check(self) -> tuple[str, ...]:
-        """Read everything, keep nothing: what is wrong with the file, a clause each."""
+        """Read everything, keep nothing: what is wrong with the file, a clause each.
+
+        Without the language model of a file that is coded with one, only checksums are looked at.
+        """
+        if self.about.expected is not None and self.coder.expecter is None:
+            gone = [block for block in range(self.about.blocks) if self._content(block) is None]
+            end = self.about.blocks * self.about.ticks
+            spans = merged([span for block in gone for span in self._span(block, 0, end)])
+            return Excerpt({}, {}, spans, tuple(gone), self.damage).damage
         lost, blocks = list[Span](), list[int]()
         for part in self.pieces():
             lost += part.lost
@@ -162,9 +193,32 @@ class Reader:
         return Excerpt({}, {}, merged(lost), tuple(blocks), self.damage).damage
 
     def opened(self, blocks: range) -> Iterator[tuple[int, Opened]]:
-        """Blocks as they are in the file, some at a time, with the number of the first of them."""
+        """Blocks as they are in the file, some at a time, with the number of the first of them.
+
+        Raises:
+            BadInput: a language model codes some streams, and the reader has none.
+        """
+        wanted = self.about.expected
+        if wanted is not None and self.coder.expecter is None:
+            raise BadInput(
+                f"{self.name!r} is coded with what the language model {wanted.model!r} (version {wanted.version}) of "
+                f"{self.about.recipe!r} expects, so only that model can read it: decode it with `oration decode "
+                "--model DIR`, or encode again with --no-entropy"
+            )
         for block in blocks[::AT_ONCE] or [blocks.start]:
-            yield block, decode(self.coder, block, [self._content(n) for n in range(block, blocks.stop)[:AT_ONCE]])
+            contents = [self._content(n) for n in range(block, blocks.stop)[:AT_ONCE]]
+            opened = decode(self.coder, block, contents)
+            told = any(there is not None and not whole for there, whole in zip(contents, opened.whole, strict=True))
+            if wanted is not None and told and ELSEWHERE not in self._found.damage:
+                self._found.damage.append(ELSEWHERE)
+            yield block, opened
+
+    def expected_bytes(self) -> int:
+        """What a language model coded, in bytes; 0 if none did."""
+        if self.about.expected is None:
+            return 0
+        contents = (self._content(block) for block in range(self.about.blocks))
+        return sum(len(two[0]) for content in contents if content and (two := split(content)) is not None)
 
     def _content(self, block: int) -> bytes | None:
         """A block's content, or None if it is lost."""

@@ -28,12 +28,16 @@ from oration.core.container.about import (
     TABLES,
     TAIL,
     About,
+    Expected,
+    Track,
+    alike,
     check_block,
     counts_of,
     record,
 )
 from oration.core.container.bits import pack, varint, width
 from oration.core.container.blocks import Coder, Items, firsts
+from oration.core.container.expect import Expecter
 from oration.core.container.lanes import IN_MEMORY, Lane
 from oration.core.container.models import Counter, Model, tables_of
 from oration.core.errors import BadInput
@@ -64,6 +68,7 @@ class Writer:
         version: str = "",
         block: Fraction | int = 1,
         entropy: bool = True,
+        expecter: Expecter | None = None,
         extra: Mapping[str, Any] | None = None,
         overwrite: bool = False,
     ) -> None:
@@ -76,12 +81,15 @@ class Writer:
             version: what tells the weights and settings of this codec from others'.
             block: seconds that are read, and lost, together; shorter blocks take more room.
             entropy: whether streams are entropy-coded where that is shorter.
+            expecter: a language model that codes its streams, which only who has it can read then; not where they are
+                missing or of unequal length.
             extra: anything that JSON holds.
 
         Raises:
             BadInput: `path` exists, a block is no whole number of ticks, or `extra` is not JSON.
         """
         self.path, self.specs, self.entropy, self.overwrite = Path(path), dict(specs), entropy, overwrite
+        self.expecter = expecter
         if not overwrite and self.path.exists():
             raise BadInput(f"{str(path)!r} exists and would be lost; choose another name or allow overwriting")
         if rate <= 0:
@@ -139,7 +147,7 @@ class Writer:
         """
         self.about = self._described()
         models = self._models()
-        coder = Coder(self.about, models)
+        coder = Coder(self.about, models, self.expecter if self.about.expected else None)
         tables = tables_of(models) if coder.coded else b""
         with (
             aside(self.path, overwrite=self.overwrite) as temporary,
@@ -170,7 +178,16 @@ class Writer:
                 f"the streams last {blocks} blocks of {self.about.block} s, expected at most {MOST_BLOCKS}; "
                 "make blocks longer, or several files"
             )
-        return replace(self.about, tracks=tuple(tracks), blocks=blocks)
+        return replace(self.about, tracks=tuple(tracks), blocks=blocks, expected=self._expected(tracks))
+
+    def _expected(self, tracks: list[Track]) -> Expected | None:
+        """What the header says of the language model, if it can code these."""
+        found = self.expecter
+        if found is None or not set(found.streams) <= {t.name for t in tracks}:
+            return None
+        if not alike([track for track in tracks if track.name in found.streams]):
+            return None
+        return Expected(found.name, found.version, found.streams)
 
     def _batches(self) -> Iterator[tuple[int, list[Items]]]:
         """The first block of some, and what these hold of each stream with a time."""

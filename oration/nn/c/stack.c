@@ -27,7 +27,10 @@ struct cache {
     float *const *keys, *const *values; /* of each layer, [n][kv_heads][capacity][width] */
     int64_t *held, *length;             /* [n][capacity], [n] */
     int64_t capacity;
+    const int64_t *line; /* which of the cache's sequences each of a call's is; NULL: the same */
 };
+
+static size_t line_of(const struct cache *cache, size_t b) { return cache->line ? (size_t)cache->line[b] : b; }
 
 /* ---- Activations ---- */
 
@@ -95,8 +98,8 @@ static void turn(const struct stack *s, float *head, const float *turns) {
 static void settle(struct work *work, size_t layer, size_t row, float *qkv) {
     struct call *c = work->call;
     const struct stack *s = c->stack;
-    size_t b = row / c->steps, heads = (size_t)s->heads, keys = (size_t)s->kv_heads, width = (size_t)s->width;
-    size_t capacity = (size_t)c->cache->capacity;
+    size_t b = line_of(c->cache, row / c->steps), heads = (size_t)s->heads, keys = (size_t)s->kv_heads;
+    size_t width = (size_t)s->width, capacity = (size_t)c->cache->capacity;
     size_t position = (size_t)c->cache->length[b] + row % c->steps, slot = position % capacity;
     const float *turns = work->turns + (row - work->first) * 2 * (size_t)s->pairs;
     for (size_t h = 0; s->pairs && h < heads + keys; h++) turn(s, qkv + h * width, turns);
@@ -146,8 +149,9 @@ INLINE void gather(const int m, const float *values, size_t width, size_t capaci
 static void see(struct work *work, size_t layer, size_t row) {
     struct call *c = work->call;
     const struct stack *s = c->stack;
-    size_t b = row / c->steps, keys = (size_t)s->kv_heads, width = (size_t)s->width, each = (size_t)s->heads / keys;
-    size_t capacity = (size_t)c->cache->capacity, position = (size_t)c->cache->length[b] + row % c->steps;
+    size_t b = line_of(c->cache, row / c->steps), keys = (size_t)s->kv_heads, width = (size_t)s->width;
+    size_t each = (size_t)s->heads / keys, capacity = (size_t)c->cache->capacity;
+    size_t position = (size_t)c->cache->length[b] + row % c->steps;
     size_t first = farthest(c, position), base = first / LANES * LANES, n = whole(position + 1 - base, LANES);
     const int64_t *held = c->cache->held + b * capacity;
     float *scores = work->scores, scale = 1.0f / sqrtf((float)width);
@@ -182,9 +186,10 @@ static void tile_of(int n, const float *w, size_t step, const float *x, size_t l
 }
 
 /* Several steps of one sequence: keys are laid in panels, so that steps are multiplied together. */
-static void see_many(struct work *work, size_t layer, size_t b, size_t from, size_t to) {
+static void see_many(struct work *work, size_t layer, size_t called, size_t from, size_t to) {
     struct call *c = work->call;
     const struct stack *s = c->stack;
+    size_t b = line_of(c->cache, called);
     size_t keys = (size_t)s->kv_heads, width = (size_t)s->width, each = (size_t)s->heads / keys;
     size_t capacity = (size_t)c->cache->capacity, ldv = whole(width, PANEL), length = (size_t)c->cache->length[b];
     size_t base = farthest(c, length + from) / PANEL * PANEL, n = whole(length + to - base, PANEL);
@@ -205,7 +210,7 @@ static void see_many(struct work *work, size_t layer, size_t b, size_t from, siz
             for (size_t i = from; i < to; i += TILE) {
                 int many = (int)LEAST(to - i, (size_t)TILE);
                 size_t start = farthest(c, length + i) / PANEL * PANEL - base;
-                size_t stop = whole(length + i + (size_t)many - base, PANEL), row = b * c->steps + i;
+                size_t stop = whole(length + i + (size_t)many - base, PANEL), row = called * c->steps + i;
                 float *q = c->q + row * c->ldq + h * width, by[TILE];
                 for (size_t p = start; p < stop; p += PANEL) {
                     tile_of(many, k + p * width, PANEL, q, c->ldq, width, sums);
@@ -251,7 +256,7 @@ static void angles(struct work *work) {
     struct call *c = work->call;
     size_t pairs = (size_t)c->stack->pairs;
     for (size_t row = work->first; row < work->last; row++) {
-        double position = (double)(c->cache->length[row / c->steps] + (int64_t)(row % c->steps));
+        double position = (double)(c->cache->length[line_of(c->cache, row / c->steps)] + (int64_t)(row % c->steps));
         float *turns = work->turns + (row - work->first) * 2 * pairs;
         for (size_t i = 0; i < pairs; i++) {
             turns[i] = (float)cos(position * c->stack->frequency[i]);
@@ -307,7 +312,7 @@ static int prepare(struct work *work) {
     const struct stack *s = c->stack;
     size_t rows = LEAST(work->last - work->first, (size_t)CHUNK), width = (size_t)s->width, longest = 0;
     size_t ldu = whole((size_t)s->blocks[0].up.out, PANEL), lda = whole((size_t)s->blocks[0].qkv.out, PANEL);
-    for (size_t b = 0; b < c->n; b++) longest = MOST(longest, (size_t)c->cache->length[b]);
+    for (size_t b = 0; b < c->n; b++) longest = MOST(longest, (size_t)c->cache->length[line_of(c->cache, b)]);
     longest = LEAST(longest, (size_t)c->cache->capacity) + c->steps;
     longest = whole(longest, PANEL) + PANEL;
     work->buffer = room(rows * c->ldx * sizeof(float));
@@ -364,7 +369,7 @@ int oration_stack(const struct stack *s, const struct cache *cache, const float 
         pthread_mutex_init(&c.lock, NULL);
         pthread_cond_init(&c.met, NULL);
         for (size_t row = 0; row < rows; row++) {
-            size_t b = row / (size_t)steps, position = (size_t)cache->length[b] + row % (size_t)steps;
+            size_t b = line_of(cache, row / (size_t)steps), position = (size_t)cache->length[b] + row % (size_t)steps;
             cache->held[b * capacity + position % capacity] = (int64_t)position;
             memcpy(c.x + row * c.ldx, x + row * dim, dim * sizeof(float));
         }
@@ -375,7 +380,7 @@ int oration_stack(const struct stack *s, const struct cache *cache, const float 
     }
     if (done) {
         normed(&s->final, c.x, c.ldx, y, dim, rows, dim);
-        for (size_t b = 0; b < (size_t)n; b++) cache->length[b] += steps;
+        for (size_t b = 0; b < (size_t)n; b++) cache->length[line_of(cache, b)] += steps;
     }
     free(c.x), free(c.q);
     return !done;
