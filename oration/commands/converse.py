@@ -31,8 +31,8 @@ def run(
     Raises:
         BadInput: a source, a name or a number that will not do.
     """
-    clips = _clips(sources)
-    others = {name: _clips(paths) for name, paths in beside.items()}
+    clips = clips_of(sources)
+    others = {name: clips_of(paths) for name, paths in beside.items()}
     casts: dict[str, Cast] = {"train": cast(clips, agent, others, "train", longest)}
     if any(clip.split == "dev" for clip in clips):
         casts["dev"] = cast(clips, agent, others, "dev", longest)
@@ -46,7 +46,12 @@ def run(
     )
 
 
-def _clips(sources: tuple[Path, ...]) -> list[Clip]:
+def clips_of(sources: tuple[Path, ...]) -> list[Clip]:
+    """The clips of several sources.
+
+    Raises:
+        BadInput: a source that cannot be read, or an id that two of them have.
+    """
     clips: dict[str, Clip] = {}
     for source in sources:
         for clip in read_source(source)[0]:

@@ -1,0 +1,1 @@
+"""Rehearsals: a scripted user against any live engine, faster than real time, and what came of it."""
