@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One compute thread per process: two threads on a busy two-core machine run many times slower than one.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check systems clean
+.PHONY: demo test check systems page clean
 demo: .venv/demo
 	$(BIN)/oration demo
 
@@ -22,7 +22,12 @@ check: .venv/test
 systems: .venv/test
 	-$(BIN)/python -m pytest -q -m "slow or parity" -n 2 --systems out/systems.json tests/conformance/test_recipes_work.py tests/parity
 	$(BIN)/python docs/systems.py out/systems.json
+	$(BIN)/python docs/codecs.py out/systems.json
 	$(BIN)/python docs/layouts.py
+
+# The page that `oration serve` shows; only who changes web/ needs this, and Node.
+page:
+	cd web && npm ci && npm run check && npm test && npm run build
 
 # The constraints file holds the versions that passed, so that pip neither searches nor surprises.
 .venv/demo: pyproject.toml constraints.txt

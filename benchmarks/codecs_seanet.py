@@ -8,6 +8,10 @@ machine slows all alike; a ratio is the median of the rounds' ratios to the pack
 the least and the greatest beside it. For long inputs the packages spend much of their time on memory that the allocator
 gives back and fetches again, so everything is measured once more, in a process of its own, with an allocator that keeps
 it (`MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=16G`). Weights are random: speed does not depend on them.
+
+What is possible: SpeechTokenizer multiplies 5.9 G numbers a second of sound to encode and 4.2 G to decode, so a core
+that does 95 GFLOP/s of a float32 matrix product cannot need less than 0.12 s and 0.09 s. The package's 8 together took
+0.26 and 0.20 on such a core, of which twice as fast is 0.13 and 0.10: all but what the products alone need.
 """
 
 import argparse

@@ -10,40 +10,30 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 from tyro.conf import Positional, UseAppendAction, arg
 
 from oration.commands import threads
+from oration.commands.options import (
+    Aligner,
+    Device,
+    Model,
+    Out,
+    Overwrite,
+    Recording,
+    Settings,
+    Voice,
+    Weights,
+)
+from oration.commands.score.line import score
 
 DESCRIPTION = """Speech Language Models: speech and text in, speech and text out.
 
 Mistakes are told in one sentence; with --debug anywhere on the line, the whole traceback comes with it."""
 
 app = tyro.extras.SubcommandApp()
-score = tyro.extras.SubcommandApp()
-score.__doc__ = "Measure a model: likelihoods, units, resynthesis, codecs, language model, aligners."
-
-Device = Literal["auto", "cpu", "cuda"]
-Aligner = Literal["pocketsphinx", "ctc"]
-Settings = Annotated[
-    UseAppendAction[tuple[str, ...]],
-    arg(name="set", metavar="PATH=VALUE", help="Change one value of the recipe, such as lms.0.body.layers=4."),
-]
-Model = Annotated[Path | None, arg(metavar="DIR", help="Model folder; by default the one in the package.")]
-Models = Annotated[UseAppendAction[tuple[Path, ...]], arg(name="model", metavar="DIR", help="Model folder to compare.")]
-Recording = Annotated[Positional[Path], arg(metavar="RECORDING", help="Audio file.")]
-Voice = Annotated[str | None, arg(metavar="NAME", help="Who speaks, where the model knows several.")]
-Weights = Annotated[
-    Literal["fp32", "bf16", "int8"] | None,
-    arg(help="Precision of a language model laid out for speed on this machine; by default it is as trained."),
-]
-Overwrite = Annotated[bool, arg(help="Replace the output file if it exists.")]
-Out = Annotated[Path, arg(metavar="DIR", help="Folder for the page and the figures as JSON.")]
-Data = Annotated[Positional[Path], arg(metavar="DATA", help="Folder with manifest.jsonl.")]
-Split = Annotated[str, arg(help="Which clips of the data to measure on.")]
-Clips = Annotated[int, arg(help="Measure on this many clips, evenly spread over the split; 0 is all.")]
 
 
 @app.command
@@ -116,6 +106,30 @@ def converse(
 
 
 @app.command
+def rehearse(
+    scripts: Annotated[Positional[tuple[str, ...]], arg(metavar="SCRIPT", help="Which ones; none: all.")] = (),
+    /,
+    *,
+    model: Model = None,
+    engine: Annotated[str | None, arg(metavar="KIND", help="Another engine than the model's own.")] = None,
+    data: Annotated[
+        UseAppendAction[tuple[Path, ...]], arg(metavar="SOURCE", help="What the user says; else the samples.")
+    ] = (),
+    noises: Annotated[UseAppendAction[tuple[Path, ...]], arg(name="noise", metavar="SOURCE", help="Noises.")] = (),
+    feedback: Annotated[
+        UseAppendAction[tuple[Path, ...]], arg(metavar="SOURCE", help='Short utterances such as "mm-hm".')
+    ] = (),
+    seeds: Annotated[int, arg(help="How often each script is played, with other words.")] = 1,
+    longest: Annotated[float, arg(metavar="SECONDS", help="Of what the user says at a time.")] = 4.0,
+    out: Annotated[Path, arg(metavar="DIR", help="Where the page goes.")] = Path("out/rehearse"),
+) -> None:
+    """Let a scripted user talk to a model, faster than real time, and measure who took the floor when."""
+    from oration.commands.rehearse import run
+
+    run(scripts, model, engine, data, noises, feedback, seeds, longest, out)
+
+
+@app.command
 def train(
     recipe: Annotated[Positional[str], arg(metavar="RECIPE", help="A recipe's name, or a Python file.")],
     /,
@@ -163,6 +177,59 @@ def reply(
 
 
 @app.command
+def talk(
+    *,
+    heard: Annotated[
+        Path | None, arg(name="in", metavar="FILE", help="What you say; by default the microphone hears it.")
+    ] = None,
+    out: Annotated[
+        Path | None, arg(metavar="FILE", help="Both of you, you on the left: .wav or .flac. No loudspeaker then.")
+    ] = None,
+    model: Model = None,
+    engine: Annotated[str | None, arg(metavar="KIND", help="Another engine than the recipe's own.")] = None,
+    fast: Annotated[bool, arg(help="Do not wait for time to pass, where a file is heard and another written.")] = False,
+    seconds: Annotated[float, arg(help="Length of a reply, at most.")] = 6.0,
+    after: Annotated[float, arg(metavar="SECONDS", help="How long to go on when the file is over.")] = 8.0,
+    temperature: Annotated[float, arg(help="0: the likeliest; 1: as the model sees it; higher: wilder.")] = 0.8,
+    seed: Annotated[int, arg(help="Another number gives other replies.")] = 0,
+    voice: Voice = None,
+    weights: Weights = "fp32",
+    overwrite: Overwrite = False,
+) -> None:
+    """Converse: with microphone and loudspeaker, or with what a file says; shows who has the floor, sums up delays."""
+    from oration.commands.talk import run
+
+    run(heard, out, model, engine, fast, seconds, after, temperature, seed, voice, weights, overwrite)
+
+
+@app.command
+def serve(
+    *,
+    model: Model = None,
+    echo: Annotated[bool, arg(help="No model: say back what is heard, one frame later.")] = False,
+    engine: Annotated[str | None, arg(metavar="KIND", help="Another engine than the model's own.")] = None,
+    host: Annotated[str, arg(help="Address to listen on; others than this machine's want tokens.")] = "127.0.0.1",
+    port: Annotated[int, arg(help="0: any free one, which is printed.")] = 8710,
+    origins: Annotated[
+        UseAppendAction[tuple[str, ...]], arg(name="origin", metavar="URL", help="A page that may connect, too.")
+    ] = (),
+    token_file: Annotated[Path | None, arg(metavar="FILE", help="Lines of `name token`: who may connect.")] = None,
+    exposed: Annotated[bool, arg(help="Listen beyond this machine without tokens.")] = False,
+    max_sessions: Annotated[int, arg(metavar="N", help="Sessions at once.")] = 8,
+    per_address: Annotated[int, arg(metavar="N", help="Of one address, and of one token.")] = 8,
+    record: Annotated[
+        Path | None, arg(metavar="DIR", help="Keep logs of sessions whose client asks for it; by default of none.")
+    ] = None,
+    replay: Annotated[Path | None, arg(metavar="LOG", help="Do not serve: run a log again, and compare.")] = None,
+) -> None:
+    """Let others talk to a model: a page, and WebSockets for our protocol, OpenAI's Realtime and Moshi's."""
+    from oration.commands.serve import Door, run
+
+    door = Door(host, port, origins, token_file, exposed, max_sessions, per_address, record)
+    run(model, echo, engine, door, replay)
+
+
+@app.command
 def encode(
     recording: Recording,
     /,
@@ -192,131 +259,6 @@ def decode(
     from oration.commands.speak import decode as run
 
     run(streams, out, model, voice, overwrite)
-
-
-@score.command
-def likelihood(
-    recordings: Annotated[Positional[tuple[Path, ...]], arg(metavar="RECORDING", help="Audio files to compare.")],
-    /,
-    *,
-    model: Model = None,
-    weights: Weights = None,
-    out: Out = Path("out/score-likelihood"),
-) -> None:
-    """How likely the language model finds recordings, the likeliest first."""
-    from oration.commands.score.likelihood import run
-
-    run(recordings, model, weights, out)
-
-
-@score.command(name="units")
-def units_(
-    data: Data,
-    /,
-    *,
-    models: Models = (),
-    split: Split = "dev",
-    clips: Clips = 0,
-    mend: Annotated[bool, arg(help="Put back bytes that the recordings lost, as those of the TIMIT sample.")] = False,
-    out: Out = Path("out/score-units"),
-) -> None:
-    """How well units tell phones apart (ABX, purity) and what they cost (bits per second)."""
-    from oration.commands.score.units import run
-
-    run(data, models, split, clips, mend, out)
-
-
-@score.command
-def resynthesis(
-    data: Data,
-    /,
-    *,
-    models: Models = (),
-    split: Split = "dev",
-    clips: Clips = 40,
-    out: Out = Path("out/score-resynthesis"),
-) -> None:
-    """What is lost from recording to units and back: words, sound, pitch, beside Griffin-Lim."""
-    from oration.commands.score.resynthesis import run
-
-    run(data, models, split, clips, out)
-
-
-@score.command
-def lm(
-    data: Data,
-    /,
-    *,
-    model: Model = None,
-    split: Split = "dev",
-    clips: Clips = 0,
-    weights: Weights = None,
-    out: Out = Path("out/score-lm"),
-) -> None:
-    """How well the language model predicts held-out units, beside n-grams counted on the training clips."""
-    from oration.commands.score.lm import run
-
-    run(data, model, split, clips, weights, out)
-
-
-@score.command
-def compare(
-    data: Data,
-    /,
-    *,
-    models: Models = (),
-    split: Split = "dev",
-    clips: Clips = 0,
-    out: Out = Path("out/score-compare"),
-) -> None:
-    """Models that say the same streams in different layouts, by what they pay for a second of speech."""
-    from oration.commands.score.compare import run
-
-    run(data, models, split, clips, out)
-
-
-@score.command
-def alignment(
-    data: Data,
-    /,
-    *,
-    aligners: Annotated[
-        UseAppendAction[tuple[Aligner, ...]], arg(name="aligner", help="Whose times; by default both.")
-    ] = (),
-    split: Split = "dev",
-    clips: Clips = 0,
-    mend: Annotated[bool, arg(help="Put back bytes that the recordings lost, as those of the TIMIT sample.")] = False,
-    out: Out = Path("out/score-alignment"),
-) -> None:
-    """How far word times found by forced alignment lie from those of the data."""
-    from oration.commands.score.alignment import run
-
-    run(data, aligners or ("pocketsphinx", "ctc"), split, clips, mend, out)
-
-
-@score.command
-def codec(
-    data: Annotated[
-        Positional[tuple[Path, ...]], arg(metavar="DATA", help="Folders with manifest.jsonl, manifests or recordings.")
-    ],
-    /,
-    *,
-    models: Models = (),
-    levels: Annotated[tuple[int, ...], arg(metavar="N", help="How many levels to decode; by default 1, 2, 4 ...")] = (),
-    references: Annotated[
-        tuple[str, ...], arg(name="reference", metavar="CODEC", help="opus:KBITS, codec2:MODE, griffin-lim[:FRAMES].")
-    ] = ("opus:6", "opus:12", "opus:24", "codec2:3200", "codec2:1200", "griffin-lim"),
-    without: Annotated[tuple[str, ...], arg(metavar="MEASURE", help="Leave out wer, the slowest, or others.")] = (),
-    split: Split = "dev",
-    clips: Annotated[int, arg(aliases=("--limit",), help="Measure on this many, evenly spread; 0 is all.")] = 40,
-    mend: Annotated[bool, arg(help="Put back bytes that the recordings lost, as those of the TIMIT sample.")] = False,
-    workers: Annotated[int, arg(help="Processes that measure; each takes one core.")] = 1,
-    out: Out = Path("out/score-codec"),
-) -> None:
-    """Codecs beside Opus, codec2 and Griffin-Lim: what they keep of speech, and how many kbit/s they take."""
-    from oration.commands.score.codec import run
-
-    run(data, models, levels, references, without, split, clips, mend, workers, out)
 
 
 app.command(score, name="score")

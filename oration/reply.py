@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
 
 from oration.core import BadInput, Example, Spec, Specs, Stream, Waveform
-from oration.generate import Sampler, complete
+from oration.generate import Sampler, generate
 from oration.generate.voice import Reply as Said
 from oration.layouts import Line, Say, Stack, Weave
 from oration.lms import LM
@@ -144,6 +144,31 @@ def say(
     Raises:
         BadInput: a stream that a model needs is neither heard nor made before it.
     """
+    going = saying(parts, links, heard, specs, seconds=seconds, sampler=sampler, seed=seed)
+    while True:
+        try:
+            next(going)
+        except StopIteration as end:
+            spoken, said = end.value
+            return spoken, said
+
+
+def saying(
+    parts: Mapping[str, Any],
+    links: Sequence[Link],
+    heard: Example,
+    specs: Specs,
+    *,
+    seconds: float,
+    sampler: Sampler,
+    seed: int,
+    before: Mapping[str, Sequence[Example]] | None = None,
+) -> Generator[tuple[Link, str, Any], None, tuple[Example, list[Said]]]:
+    """As `say`, item by item: (who says it, its stream, the item), as soon as it is final.
+
+    Args:
+        before: language model -> the earlier turns of the dialogue, as it said them.
+    """
     state, spoken, said, answering, clocked = dict(heard), dict[str, Stream](), [], False, False
     for link in links:
         answering = answering or link.answers  # what an answer is made of does not begin with the question either
@@ -153,24 +178,23 @@ def say(
         # What follows from something said on the clock of what was heard lasts as long.
         limits = _limits(link, prompt, specs, seconds, answering and not clocked)
         clocked = clocked or bool(link.listens)
-        model = parts[link.lm.name]
+        model, exposes = parts[link.lm.name], link.lm.exposes
         known_specs = {**specs, **link.lm.specs(specs)}
-        generator = link.lm.generator
-        if generator is None:
-            reply = complete(
-                model, link.task, [prompt], known_specs, seeds=[seed], sampler=sampler, expose=link.lm.exposes, **limits
-            )[0]
+        turns = [[*(before or {}).get(link.lm.name, ()), prompt]] if before else [prompt]
+        if link.lm.generator is None:
+            going = generate(
+                model, link.task, turns, known_specs, seeds=[seed], sampler=sampler, expose=exposes, **limits
+            )
+            for _, name, item in going:
+                yield link, name, item
+            reply = going.replies()[0]
         else:
-            reply = generator.complete(
-                model,
-                link.task,
-                [prompt],
-                known_specs,
-                seeds=[seed],
-                sampler=sampler,
-                seconds=seconds,
-                expose=link.lm.exposes,
+            reply = link.lm.generator.complete(
+                model, link.task, [prompt], known_specs, seeds=[seed], sampler=sampler, seconds=seconds, expose=exposes
             )[0]
+            for name, stream in reply.new().items():
+                for item in stream.ids if stream.values is None else stream.values:
+                    yield link, name, item
         said.append(reply)
         spoken = undone(link.task, spoken | {name: reply.example[name] for name in link.task.predict}, specs)
         state |= example | spoken

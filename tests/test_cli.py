@@ -21,8 +21,14 @@ FROZEN = {
     "demo": "--model --out --seed",
     "prepare": "--aligner --no-align --out --seed --text --voices --workers",
     "converse": "--agent --feedback --hours --longest --noise --out --room --seconds --seed",
+    "rehearse": "--data --engine --feedback --longest --model --noise --out --seeds",
     "train": "--data --device --out --part --parts-of --set",
     "reply": "--model --out --overwrite --seconds --seed --task --temperature --text --top-k --voice --weights",
+    "talk": "--after --engine --fast --in --model --out --overwrite --seconds --seed --temperature --voice --weights",
+    "serve": (
+        "--echo --engine --exposed --host --max-sessions --model --origin --per-address --port --record --replay "
+        "--token-file"
+    ),
     "encode": "--model --no-entropy --out --overwrite",
     "decode": "--model --out --overwrite --voice",
     "score likelihood": "--model --out --weights",

@@ -31,12 +31,12 @@ def run(path: Path, options: Mapping[str, object]) -> None:
             f"[bold]{path.name}[/]  {float(about.end):.3f} s at {about.rate} Hz, by {about.recipe!r} of version "
             f"{about.version or 'unknown'}"
         )
-        found = costs(file)
+        found = [] if about.expected else costs(file)
         rows = table("Streams", "stream", ">symbols", ">a second", ">items", ">bits packed", ">bits here", "written")
         for row in _rows(about, found):
             rows.add_row(*row)
         shown.print(rows)
-        shown.print(_sizes(about, found, size))
+        shown.print(_sizes(about, found, size) if about.expected is None else _expected(about, file, size))
         if about.extra:
             shown.print(f"extra: {json.dumps(dict(about.extra))}", markup=False)
         damage = file.check()
@@ -59,6 +59,11 @@ def _rows(about: About, found: list[Cost]) -> list[tuple[str, ...]]:
                 name, symbols = (f"{track.name}, onsets", "") if cost.gaps else (track.name, f"{track.spec.size}")
                 per = (f"{cost.packed / items:.3g}", f"{cost.bits / items:.3g}")
                 rows.append((name, symbols, "" if cost.gaps else when, f"{cost.items}", *per, cost.way))
+        if about.expected is not None and track.time != NONE and not track.spec.dim:
+            bits, how = f"{(track.spec.size - 1).bit_length()}", "beside the language model"
+            if track.name in about.expected.streams:
+                how = f"as {about.expected.model!r} expects"
+            rows.append((track.name, f"{track.spec.size}", when, f"{track.items}", bits, "", how))
         if track.time == NONE and not track.spec.dim:
             bits = f"{(track.spec.size - 1).bit_length()}"
             rows.append((track.name, f"{track.spec.size}", when, f"{track.items}", bits, bits, "packed"))
@@ -78,3 +83,19 @@ def _sizes(about: About, found: list[Cost], size: int) -> str:
         saved = 100 * (1 - (symbols + tables) / packed)
         said += f"\nentropy coding saves {saved:.0f} % of {packed / seconds / 1000:.3f} kbit/s"
     return said
+
+
+def _expected(about: About, file: Reader, size: int) -> str:
+    """What a file takes that a language model coded, and what that saves; the model itself is not needed for it."""
+    assert about.expected is not None
+    seconds, names = float(about.end) or 1.0, about.expected.streams
+    packed = sum((t.spec.size - 1).bit_length() * t.items for t in about.tracks if t.name in names) / seconds
+    coded = 8 * file.expected_bytes() / seconds
+    return (
+        f"{size} bytes in {about.blocks} blocks of {about.block} s: {8 * size / seconds / 1000:.3f} kbit/s, of which "
+        f"{len(names)} streams as {about.expected.model!r} of version {about.expected.version} expects them "
+        f"{coded / 1000:.3f}\nthe language model saves {packed - coded:.0f} bit/s, {100 * (1 - coded / packed):.0f} % "
+        f"of {packed / 1000:.3f} kbit/s; without it the symbols cannot be read"
+        if packed
+        else f"{size} bytes without a symbol"
+    )

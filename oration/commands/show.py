@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from oration.audio.vad import HOP, RATE
 from oration.commands.console import console, table
 from oration.commands.gridprint import beginning
 from oration.commands.heard import Heard
@@ -17,7 +18,9 @@ from oration.commands.sheet import sheet
 from oration.core import BadInput, Example, Waveform
 from oration.core.decoder import Decoder
 from oration.data.manifest import Clip
+from oration.dialogue.policy import Endpoint
 from oration.layouts import delay, rate
+from oration.live.choose import KINDS, kind_of
 from oration.lms import LM
 from oration.model import SpeechLM
 from oration.recipe import Recipe, find, named_after
@@ -56,7 +59,7 @@ def run(
     example = invented(model.specs)
     for lm, one in links:
         _task(shown, model, lm, one, example)
-    _delays(shown, model, parts)
+    _live(shown, model, _delays(shown, model, parts), _spoken(model, parts))
     _sizes(shown, recipe, parts)
     _instead(shown, recipe)
     _training(shown, recipe)
@@ -90,8 +93,8 @@ def _task(out: Console, model: SpeechLM, lm: LM, task: Task, example: Example) -
     out.print("  " + "; ".join([*(paces or [f"{found.cells.steps} steps"]), context]))
 
 
-def _delays(out: Console, model: SpeechLM, parts: dict[str, Part]) -> None:
-    """From the moment something is said to the first moment its answer could sound, computing not counted."""
+def _delays(out: Console, model: SpeechLM, parts: dict[str, Part]) -> float:
+    """Seconds from the moment something is said to the first at which its answer could sound, computing not counted."""
     rows: list[tuple[str, str, float | None]] = []
     read_by_tasks = {name for _, task in tasks(model.recipe) for name in task.layout.streams}
     read_by_tasks |= {name for _, task in tasks(model.recipe) for step in task.operations for name in step.needs}
@@ -116,12 +119,26 @@ def _delays(out: Console, model: SpeechLM, parts: dict[str, Part]) -> None:
     if "vocoder" in parts:
         rows.append(("vocoder", "what it looks ahead", spoken))
     if not rows:
-        return
+        return 0.0
     shown = table("Delay", "part", "waits for", ">ms")
     why = "the slowest live tokenizer, the layout, the vocoder; computing comes on top"
     for waits, reason, seconds in (*rows, ("together", why, heard + placed + spoken)):
         shown.add_row(waits, reason, "?" if seconds is None or math.isinf(seconds) else f"{1000 * seconds:.0f}")
     out.print(shown)
+    return heard + placed + spoken
+
+
+def _live(out: Console, model: SpeechLM, together: float, spoken: float) -> None:
+    """Which engine converses with it, and how late its answer is at best."""
+    try:
+        kind = kind_of(model.recipe)
+    except BadInput:  # it does not reply, or not in sound
+        return
+    seconds = together
+    if kind in ("turns", "cascade"):
+        seconds = Endpoint().silence + HOP / RATE + spoken
+    late = "?" if math.isinf(seconds) else f"{1000 * seconds:.0f} ms"
+    out.print(f"\n[bold]Live[/] by the engine {kind!r}, which {KINDS[kind][1]}: {late} after you at best")
 
 
 def _spoken(model: SpeechLM, parts: dict[str, Part]) -> float:

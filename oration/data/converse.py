@@ -121,11 +121,15 @@ class Cast:
     def sound(self, clip: Clip, spoken: bool) -> np.ndarray:
         """float32[T] at a root mean square of 1 where it is loud; without what is quiet at the ends, if `spoken`."""
         if clip.id not in self._known:
-            samples = clip.wave(rate=self.rate).samples
-            first, last = ends(samples, self.rate) if spoken else (0, len(samples))
-            samples = samples[first:last]
-            self._known[clip.id] = samples / max(_loudness(samples, self.rate), 1e-5)
+            self._known[clip.id] = levelled(clip.wave(rate=self.rate).samples, self.rate, spoken)
         return self._known[clip.id]
+
+
+def levelled(samples: np.ndarray, rate: int, spoken: bool) -> np.ndarray:
+    """float32[T] at a root mean square of 1 where it is loud; without what is quiet at the ends, if `spoken`."""
+    first, last = ends(samples, rate) if spoken else (0, len(samples))
+    part = samples[first:last]
+    return np.asarray(part / max(_loudness(part, rate), 1e-5), np.float32)
 
 
 def ends(samples: np.ndarray, rate: int) -> tuple[int, int]:

@@ -280,9 +280,9 @@ def test_other_files_are_refused_in_one_sentence(content, tmp_path):
 def test_another_version_is_told(content):
     newer = bytearray(content)
     length = struct.unpack_from("<I", newer, 10)[0]
-    struct.pack_into("<H", newer, 8, 2)
+    struct.pack_into("<H", newer, 8, 3)
     struct.pack_into("<I", newer, 14 + length, zlib.crc32(newer[: 14 + length]))
-    with pytest.raises(BadInput, match="version 2 of the format, expected 1"):
+    with pytest.raises(BadInput, match="version 3 of the format, expected 1 or 2"):
         loaded(bytes(newer))
 
 
