@@ -4,9 +4,13 @@ BIN := .venv/bin
 # One compute thread per process: two threads on a busy two-core machine run many times slower than one.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check systems page clean
+.PHONY: demo serve test check systems page clean
 demo: .venv/demo
 	$(BIN)/oration demo
+
+# Talk to the small model in a browser, at http://127.0.0.1:8710/ (docs/serving.md).
+serve: .venv/serve
+	$(BIN)/oration serve --port 8710
 
 test: .venv/test
 	$(BIN)/python -m pytest -q -m "not slow" -n 2
@@ -35,10 +39,15 @@ page:
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train,eval]'
 	touch $@
 
+.venv/serve: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[serve]'
+	touch $@
+
 # Other implementations, to compare with, come without what only their training needs.
 .venv/test: pyproject.toml constraints.txt tests/parity/references.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train,eval,dev]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train,eval,serve,dev]'
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -r tests/parity/references.txt
 	touch $@
 

@@ -163,13 +163,14 @@ def saying(
     sampler: Sampler,
     seed: int,
     before: Mapping[str, Sequence[Example]] | None = None,
-) -> Generator[tuple[Link, str, Any], None, tuple[Example, list[Said]]]:
-    """As `say`, item by item: (who says it, its stream, the item), as soon as it is final.
+) -> Generator[tuple[Link, str, Any], bool | None, tuple[Example, list[Said]]]:
+    """As `say`, item by item: (who says it, its stream, the item), as soon as it is final. Sent True, it stops there.
 
     Args:
         before: language model -> the earlier turns of the dialogue, as it said them.
     """
     state, spoken, said, answering, clocked = dict(heard), dict[str, Stream](), [], False, False
+    stopped = False
     for link in links:
         answering = answering or link.answers  # what an answer is made of does not begin with the question either
         example = prepared(link, state, specs, seed, spoken)
@@ -186,8 +187,9 @@ def saying(
                 model, link.task, turns, known_specs, seeds=[seed], sampler=sampler, expose=exposes, **limits
             )
             for _, name, item in going:
-                yield link, name, item
-            reply = going.replies()[0]
+                if stopped := bool((yield link, name, item)):
+                    break
+            reply = going.voices[0].reply() if stopped else going.replies()[0]
         else:
             reply = link.lm.generator.complete(
                 model, link.task, [prompt], known_specs, seeds=[seed], sampler=sampler, seconds=seconds, expose=exposes
@@ -199,6 +201,8 @@ def saying(
         spoken = undone(link.task, spoken | {name: reply.example[name] for name in link.task.predict}, specs)
         state |= example | spoken
         state |= {f"{name}.hidden": Stream.dense(vectors) for name, vectors in reply.hidden.items()}
+        if stopped:
+            break
     return spoken, said
 
 

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from oration.codecs import CodecModel
+from oration.codecs.awaken import awaken
 from oration.core import TICKS, Waveform
 from oration.data.manifest import read_manifest
 from oration.generate import Sampler
@@ -38,6 +40,10 @@ def tiny(name):
         for module in (part.embeddings, part.values, part.head):
             for weight in module.parameters():
                 torch.nn.init.normal_(weight, std=0.5)
+    codec = getattr(model.part("codec"), "inner", None) if "codec" in model.configs else None
+    if isinstance(codec, CodecModel):  # whose codes would all be one otherwise
+        awaken(codec, torch.from_numpy(prompt(model).samples)[None])
+        codec.eval()
     return model
 
 

@@ -37,8 +37,9 @@ class Interrupt:
     """When the user's speech stops the model's, while it thinks or speaks."""
 
     allowed: bool = True
-    threshold: float = 0.6
-    speech: float = 0.16
+    threshold: float = 0.85
+    """Probability of speech from which a frame counts: higher than for a turn, as doors and dogs do not interrupt."""
+    speech: float = 0.09
     """Least speech that stops the reply's sound."""
     gap: float = 0.1
     """A pause of this length starts the count of speech anew."""
@@ -67,7 +68,7 @@ class Addressed:
     speech: float = 0.2
     """Least speech in a turn for it to be answered."""
     query: float = 0.0
-    """Least score of a learned query scorer, where the engine has one; 0 answers all."""
+    """Least score, 0 to 1, of a learned scorer of queries, where the model gives one; 0 answers all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,7 @@ class Policy:
     """All of them. `thinking`, `speaking`: what interrupts in which state."""
 
     endpoint: Endpoint = field(default_factory=Endpoint)
-    thinking: Interrupt = field(default_factory=Interrupt)
+    thinking: Interrupt = field(default_factory=lambda: Interrupt(threshold=0.6, speech=0.16))
     speaking: Interrupt = field(default_factory=Interrupt)
     backchannel: Backchannel = field(default_factory=Backchannel)
     addressed: Addressed = field(default_factory=Addressed)

@@ -74,6 +74,17 @@ class Answer:
         self._write()
         self._sound()
 
+    def stop(self) -> None:
+        """Make no more of it; what was said so far is what was said."""
+        if not self.said:
+            self.done = True
+            try:
+                self._going.send(True)
+            except StopIteration as end:
+                self.said = end.value[1]
+            except TypeError:  # nothing was said yet
+                self._going.close()
+
     def _write(self) -> None:
         """New words, but for a last one that may be unfinished; the user's, once something follows them."""
         readers = self._readers

@@ -181,6 +181,10 @@ class Stages:
     def understood(self, heard: str) -> str | None:
         return heard or None
 
+    def query(self, heard: str) -> float | None:
+        """A turn without words asks for nothing."""
+        return float(bool(heard))
+
 
 class Cascade(Turns):
     """Turn by turn, in three stages."""

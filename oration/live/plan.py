@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from oration.core import BadInput, Specs
@@ -73,22 +74,22 @@ class Plan:
     ahead: bool
     """Whether what is drawn for a step does not depend on what is heard in it, so that it is drawn a frame earlier."""
 
-    @property
+    @cached_property
     def own(self) -> tuple[Cell, ...]:
         """The rows that the model draws."""
         return tuple(cell for cell in self.cells if cell.stream not in self.heard)
 
-    @property
+    @cached_property
     def given(self) -> tuple[Cell, ...]:
         """The rows that are heard."""
         return tuple(cell for cell in self.cells if cell.stream in self.heard)
 
-    @property
+    @cached_property
     def mine(self) -> tuple[Cell, ...]:
         """The rows of the model's own side."""
         return tuple(cell for cell in self.own if not cell.stream.startswith(USER))
 
-    @property
+    @cached_property
     def wait(self) -> int:
         """Steps after its first cell until an item of the model's own is complete."""
         return max((cell.delay for cell in self.mine), default=0)

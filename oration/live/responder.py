@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,11 +11,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from oration.core import BadInput, Example, Stream
+from oration.generate import score
 from oration.live.answer import Answer, finished
 from oration.live.engine import Options
 from oration.live.listener import Listener
 from oration.model import SpeechLM
-from oration.reply import chain
+from oration.reply import chain, prepared
 
 
 @dataclass(eq=False)
@@ -82,6 +84,10 @@ class Responder(Protocol):
         """The user's words, where it makes words of them."""
         ...
 
+    def query(self, heard: Any) -> float | None:
+        """How much a turn sounds like one that asks for a reply, 0 to 1; None: it cannot tell."""
+        ...
+
 
 class Replies:
     """A recipe's own task. One that answers reads the turns before; one that goes on reads all that was heard."""
@@ -130,13 +136,26 @@ class Replies:
             if seconds > 0:
                 past.turns.append(self._cut(self._spoken(making), seconds))
             return
+        making.stop()
         turn = finished(making)
-        if len(turn) == len(self.links):  # of a reply that was cut off while words were still sought, nothing is known
+        if len(turn) == len(self.links):  # else it was cut off before it had any sound
             whole = making.speaker.made / self.model.rate
             past.turns.append({name: self._cut(example, seconds, whole) for name, example in turn.items()})
 
     def understood(self, heard: Example) -> str | None:
         return None
+
+    def query(self, heard: Example) -> float | None:
+        """Of a model that goes on: the mean probability (geometric) that it gives to a unit of the turn. What is speech
+        in the language it learnt it finds likelier than noise, music and other languages."""
+        link = self.links[0]
+        if self.answers or link.lm.generator is not None:
+            return None
+        example, specs = prepared(link, heard, self.model.specs, 0), {**self.model.specs}
+        if not all(len(example.get(name, ())) for name in link.task.layout.streams):
+            return None
+        whole = score(self.model.part(link.lm.name), link.task, [example], {**specs, **link.lm.specs(specs)})[0].total
+        return math.exp(whole.nats / max(1, whole.count))
 
     def _begin(
         self, heard: Example, turns: Sequence[dict[str, Any]], seconds: float, options: Options, seed: int

@@ -258,7 +258,7 @@ class Talker(Seat):
         else:
             self.hearing.push(self.recent.cut(self._pushed, min(act.at, self._pushed + round(TAIL * self.rate))))
         heard = self.hearing.end()
-        if not addressed:
+        if not addressed or (act.voiced and not self._asks(heard)):
             return
         if words := self.responder.understood(heard):
             self.tell(Heard(heard=self._position(), epoch=self.epoch, text=words))
@@ -271,6 +271,12 @@ class Talker(Seat):
         """Whether a turn was meant for the model."""
         rule = self.policy.addressed
         return act.voiced >= rule.speech * self.rate and act.level >= rule.level
+
+    def _asks(self, heard: Any) -> bool:
+        """Whether the responder takes a turn for a query, where it is asked to tell."""
+        least = self.policy.addressed.query
+        found = self.responder.query(heard) if least > 0 else None
+        return found is None or found >= least
 
     def _answer(self, heard: Any, text: str | None = None) -> None:
         """Begin a reply; what was heard of the one before becomes past."""

@@ -63,6 +63,7 @@ class Turns:
         Raises:
             Full: all slots are taken.
         """
+        self.sessions = [talker for talker in self.sessions if not talker.closed]
         if len(self.sessions) >= self.slots:
             raise Full(f"all {self.slots} sessions of this model are taken; try again when one has ended")
         policy = options.policy or self.policy

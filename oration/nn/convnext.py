@@ -26,11 +26,7 @@ class _Taps(torch.autograd.Function):
     def forward(ctx: Any, padded: Tensor, weight: Tensor, dilation: int) -> Tensor:
         ctx.save_for_backward(padded, weight)
         ctx.dilation = dilation
-        steps = padded.shape[1] - (len(weight) - 1) * dilation
-        y = padded[:, :steps] * weight[0]
-        for i in range(1, len(weight)):
-            y.addcmul_(padded[:, i * dilation : i * dilation + steps], weight[i])
-        return y
+        return _filtered(padded, weight, dilation)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
@@ -46,7 +42,18 @@ class _Taps(torch.autograd.Function):
 
 def taps(padded: Tensor, weight: Tensor, dilation: int) -> Tensor:
     """A depthwise convolution of float[B, T, C] with float[K, C] -> float[B, T - (K - 1) * dilation, C]"""
+    if not torch.is_grad_enabled():  # a live push has more to do than to be remembered for gradients
+        return _filtered(padded, weight, dilation)
     return _Taps.apply(padded, weight, dilation)
+
+
+def _filtered(padded: Tensor, weight: Tensor, dilation: int) -> Tensor:
+    """`taps`, without gradients of its own."""
+    steps = padded.shape[1] - (len(weight) - 1) * dilation
+    y = padded[:, :steps] * weight[0]
+    for i in range(1, len(weight)):
+        y.addcmul_(padded[:, i * dilation : i * dilation + steps], weight[i])
+    return y
 
 
 class DepthwiseConv(Pieces):

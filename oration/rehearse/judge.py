@@ -17,6 +17,8 @@ import numpy as np
 from oration.evaluate.turn_taking import Span, TurnTaking, active, ipus, turn_taking
 from oration.rehearse.user import AUDIBLE, Did
 
+BREATH = 1.0
+"""Seconds: a reply that is silent for less, while the user says nothing, goes on."""
 PROMPT = 3.0
 """Seconds within which an answer counts as one."""
 GOES_ON = 0.8
@@ -85,7 +87,9 @@ def heard_spans(heard: np.ndarray, rate: int) -> list[Span]:
 
 def judge(did: Sequence[Did], heard: np.ndarray, rate: int, *, stale: int = 0) -> Verdict:
     """Hold what was heard, float32[T], against what the user did."""
-    replies = heard_spans(heard, rate)
+    speech = [(d.start, d.stop) for d in did if d.kind in ("turn", "barge-in", "feedback") and d.stop > d.start]
+    sounds = heard_spans(heard, rate)
+    replies = _whole(sounds, speech, round(BREATH * rate))
     count: dict[str, int] = dict.fromkeys(Verdict.__dataclass_fields__, 0)
     waits, stops = [], []
     turns = _turns(did)
@@ -119,10 +123,21 @@ def judge(did: Sequence[Did], heard: np.ndarray, rate: int, *, stale: int = 0) -
         ):
             count["unasked"] += 1
             count["false_starts"] += began
-    speech = [(d.start, d.stop) for d in did if d.kind in ("turn", "barge-in", "feedback") and d.stop > d.start]
-    statistics = turn_taking(replies, speech, rate=rate, length=len(heard))
+    statistics = turn_taking(sounds, speech, rate=rate, length=len(heard))
     numbers = {k: v for k, v in count.items() if k not in ("waits", "stops", "stale", "statistics")}
     return Verdict(**numbers, waits=tuple(waits), stops=tuple(stops), stale=stale, statistics=statistics)  # type: ignore[arg-type]
+
+
+def _whole(sounds: Sequence[Span], speech: Sequence[Span], breath: int) -> list[Span]:
+    """Replies: what sounds, joined across silences shorter than `breath` in which the user does not begin to speak."""
+    whole: list[Span] = []
+    for start, stop in sounds:
+        spoken = whole and any(whole[-1][0] < begin < start and end > whole[-1][1] for begin, end in speech)
+        if whole and start - whole[-1][1] < breath and not spoken:
+            whole[-1] = whole[-1][0], stop
+        else:
+            whole.append((start, stop))
+    return whole
 
 
 def _turns(did: Sequence[Did]) -> list[tuple[int, int, bool]]:

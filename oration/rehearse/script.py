@@ -48,7 +48,7 @@ class Listen:
     """Wait until a reply has sounded and has been silent for `quiet` seconds, or none has begun within `longest`."""
 
     longest: float = 4.0
-    quiet: float = 0.6
+    quiet: float = 1.2
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,6 +56,9 @@ def create(settings: Settings, make: Callable[[], Engine], title: str) -> FastAP
         response = await answer(request)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
+        # The names of what is in assets/ change with it; an old index.html would ask for what is gone.
+        if not request.url.path.startswith("/assets/"):
+            response.headers.setdefault("Cache-Control", "no-cache")
         return response
 
     app.add_middleware(BaseHTTPMiddleware, dispatch=headers)
@@ -163,6 +166,7 @@ def run(settings: Settings, make: Callable[[], Engine], title: str, say: Callabl
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind((settings.host, settings.port))
+    bound.listen(2048)
     host = f"[{settings.host}]" if family == socket.AF_INET6 else settings.host
     say(f"http://{host}:{bound.getsockname()[1]}/")
     asyncio.run(made.serve(sockets=[bound]))

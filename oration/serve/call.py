@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from oration.core import BadInput, Waveform
 from oration.dialogue.events import Audio, Event
 from oration.dialogue.ledger import Counts, Ledger
-from oration.live.engine import Options, Session
+from oration.live.engine import Full, Options, Session
 from oration.live.seat import Seat
 
 if TYPE_CHECKING:
@@ -112,14 +112,19 @@ class Call:
     # What a client does
 
     def open(self, options: Options, seed: int, now: float) -> Session:
-        """Take a slot of the engine.
+        """Take a slot of the engine; one whose client is lost makes room, if there is no other.
 
         Raises:
             Full: none is free.
             BadInput: the engine does not know a voice, say.
         """
         self.options, self.seed = options, seed
-        self.session = self.worker.engine.open(options, seed)
+        try:
+            self.session = self.worker.engine.open(options, seed)
+        except Full:
+            if not self.worker.make_room(now):
+                raise
+            self.session = self.worker.engine.open(options, seed)
         return self.session
 
     def push(self, wave: Waveform, now: float) -> None:

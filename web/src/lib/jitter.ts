@@ -64,12 +64,13 @@ export class JitterBuffer {
   /** The reply that is playing or played last; -1 before the first. */
   epoch = -1
   playing = false
+  /** Seconds that the first sound of a reply waits. */
+  hold: number
   /** The last replies that were played, oldest first. */
   readonly replies: Reached[] = []
 
   private queue: Chunk[] = []
   private end: number
-  private hold: number
   private slack: number
   private holdLeft = 0
   private longest = 0

@@ -20,18 +20,11 @@ export interface Known {
 }
 
 const NAMES: Record<string, string> = {
-  queue: 'Queue on the server',
-  model: 'Model',
-  frame: 'Waiting for a whole frame',
-  gather: 'Gathering sessions',
+  receive: 'Reading',
+  queue: 'Queue',
   step: 'Model step',
-  tick: 'Model step',
-  encode: 'Encoding',
-  decode: 'Decoding',
-  vad: 'Deciding that you finished',
-  endpoint: 'Deciding that you finished',
+  emit: 'Handing over',
   send: 'Sending',
-  resample: 'Resampling',
 }
 
 const plain = (name: string): string =>

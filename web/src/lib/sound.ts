@@ -126,6 +126,11 @@ export class Sound {
     return true
   }
 
+  /** Goes on after the browser or the system stopped it, if they let it. */
+  wake(): void {
+    if (this.context.state !== 'running') void this.context.resume()
+  }
+
   async close(): Promise<void> {
     this.release()
     this.context.onstatechange = null

@@ -1,7 +1,11 @@
 /** One conversation as the page shows it: the sound, the link and what the server tells, brought together. */
 import type { Chunk, Report } from '../worklets/messages'
-import { Link, type Held, type State } from './link'
+import { ask, endpoint, type Info } from './info'
+import { Link, type State } from './link'
+import { Loudness } from './loudness'
+import { forget, givenToken, remember, remembered } from './memory'
 import { Sound, devices, type Devices } from './sound'
+import { watch } from './tab'
 import { Transcript } from './transcript.svelte'
 import * as wire from './wire'
 import * as words from './words'
@@ -9,22 +13,9 @@ import * as words from './words'
 export type Phase = 'idle' | 'starting' | 'live' | 'lost'
 export type Holder = 'user' | 'model' | 'both' | 'nobody'
 
-export interface Info {
-  model?: string
-  engine?: string
-  delay?: number
-  text?: boolean
-  /** Whether the server asks for a token. */
-  tokens?: boolean
-  sessions?: number
-  limit?: number
-  /** The server answered. */
-  there?: boolean
-}
-
 export interface Figures {
   report: Report
-  /** Seconds in the jitter buffer, on average since the last figures. */
+  /** Seconds by which the jitter buffer delays: of a reply that comes whole, its first sound; else on average. */
   waiting: number
   sent: { samples: number; lost: number }
   /** Seconds: microphone to page, there and back again, page to loudspeaker. */
@@ -33,7 +24,6 @@ export interface Figures {
   out: number
 }
 
-const KEY = 'oration'
 /** Reports between two figures, and chunks between two levels. */
 const SELDOM = 5
 const LEVEL = 3
@@ -67,26 +57,30 @@ export class Talk {
   hasMicrophone = $state(false)
   transcript = new Transcript()
 
-  private token: string | undefined
+  private token = givenToken()
   private sound: Sound | null = null
   private link: Link | null = null
   private zero: number | null = null
-  private loudest: { rms: number; peak: number }[] = []
+  private readonly loudness = new Loudness(LEVEL)
   private reports: Report[] = []
   /** The page's clock less that of the sound, in seconds: it grows while the browser has stopped the sound. */
   private drift: number | null = null
   private readonly log: Record<string, unknown>[] = []
 
   constructor() {
-    const given = new URLSearchParams(location.hash.slice(1)).get('token')
-    if (given) {
-      this.token = given
-      history.replaceState(null, '', location.pathname + location.search)
-    }
     this.trouble = words.unusable()
     void this.ask()
-    this.watch()
-    if (!this.trouble && this.remembered()) void this.start({ microphone: true })
+    watch({
+      woke: () => {
+        this.link?.hurry()
+        this.sound?.wake()
+      },
+      offline: () => this.phase !== 'idle' && (this.trouble = words.OFFLINE),
+      left: () => this.remember(),
+      pressed: () => this.sound?.wake(),
+      devicesChanged: () => void this.list(),
+    })
+    if (!this.trouble && remembered()) void this.start({ microphone: true })
   }
 
   /** Whether what the user says is sent as it is; else silence is. */
@@ -142,7 +136,7 @@ export class Talk {
       changed: (state, retry) => this.linked(state, retry),
       refused: (code, message, opened) => void this.refused(code, message, opened),
     })
-    this.link.open(this.remembered())
+    this.link.open(remembered())
     return true
   }
 
@@ -229,7 +223,7 @@ export class Talk {
   async act(): Promise<void> {
     const trouble = this.trouble
     this.trouble = null
-    if (trouble?.action === 'sound') await this.sound?.context.resume()
+    if (trouble?.action === 'sound') this.sound?.wake()
     else if (this.phase === 'idle') await this.start({ microphone: true })
     else await this.useMicrophone()
   }
@@ -266,12 +260,7 @@ export class Talk {
   }
 
   private heard(chunk: Chunk): void {
-    this.loudest.push(chunk)
-    if (this.loudest.length >= LEVEL) {
-      const rms = Math.sqrt(this.loudest.reduce((sum, { rms }) => sum + rms * rms, 0) / LEVEL)
-      this.level = { rms, peak: Math.max(...this.loudest.map(({ peak }) => peak)) }
-      this.loudest = []
-    }
+    this.level = this.loudness.add(chunk) ?? this.level
     // Before the server's first word nothing has a position yet; while it is lost, what is said waits.
     if (this.welcome === null || this.phase === 'starting' || !this.link) return
     const zero = chunk.frame - this.link.history.next
@@ -295,15 +284,20 @@ export class Talk {
     const { sound, link, reports } = this
     const report = reports.at(-1)
     if (!sound || !report) return
-    const waiting = reports.reduce((sum, { waiting }) => sum + waiting, 0) / reports.length / sound.rate
+    const mean = reports.reduce((sum, { waiting }) => sum + waiting, 0) / reports.length / sound.rate
+    const waiting = this.whole ? report.hold : mean
     const { next: samples = 0, lost = 0 } = link?.history ?? {}
     this.figures = { report, waiting, sent: { samples, lost }, in: sound.in, trip: link?.trip ?? null, out: sound.out }
     this.reports = []
   }
 
+  private clocks(): number {
+    return performance.now() / 1000 - (this.sound?.context.currentTime ?? 0)
+  }
+
   private doze(): void {
-    const drift = performance.now() / 1000 - (this.sound?.context.currentTime ?? 0)
-    const slept = this.drift === null ? 0 : drift - this.drift
+    const drift = this.clocks()
+    const slept = drift - (this.drift ?? drift)
     this.drift = drift
     if (this.phase === 'live' && slept > 2) {
       this.note('slept', { seconds: slept })
@@ -368,19 +362,20 @@ export class Talk {
       this.link.open()
       return
     }
-    const held = this.remembered()
+    const held = remembered()
     await this.end()
     this.welcome = null
     if (code === 'unreachable') await this.ask()
     this.trouble = words.refusal(code, message, opened, this.info)
     this.needsToken = this.trouble.action === 'token'
     // Who gives the right token goes on.
-    if (this.needsToken && held) sessionStorage.setItem(KEY, JSON.stringify(held))
+    if (this.needsToken && held) remember(held)
   }
 
   private sounding(state: AudioContextState): void {
     this.note(`sound ${state}`)
     if (state === 'running') {
+      this.drift ??= this.clocks()
       if (this.trouble === words.STILL) this.trouble = null
       return
     }
@@ -425,57 +420,18 @@ export class Talk {
   }
 
   private async ask(): Promise<void> {
-    try {
-      const answer = await fetch(new URL('v1/info', document.baseURI))
-      this.info = { ...(answer.ok ? ((await answer.json()) as Info) : {}), there: true }
-      if (this.info.tokens && !this.token && this.phase === 'idle') this.needsToken = true
-    } catch {
-      this.info = {}
-    }
+    this.info = await ask()
+    if (this.info.tokens && !this.token && this.phase === 'idle') this.needsToken = true
   }
 
-  private watch(): void {
-    const wake = (): void => {
-      this.link?.hurry()
-      if (this.sound?.context.state !== 'running') void this.sound?.context.resume()
-    }
-    document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && wake())
-    document.addEventListener('resume', wake)
-    addEventListener('online', wake)
-    addEventListener('offline', () => this.phase !== 'idle' && (this.trouble = words.OFFLINE))
-    addEventListener('pagehide', () => this.remember())
-    for (const gesture of ['pointerdown', 'keydown']) {
-      addEventListener(gesture, () => this.sound?.context.state === 'suspended' && void this.sound.context.resume())
-    }
-    navigator.mediaDevices?.addEventListener('devicechange', () => void this.list())
-  }
-
-  /** What a page loaded anew in this tab needs to go on; output that did not leave the worklet is to come again. */
+  /** Output that did not leave the worklet is to come again. */
   private remember(): void {
     const { held } = this.link ?? {}
-    if (!held || !this.report || !this.welcome) return
-    const kept: Held = { ...held, received: this.report.upto }
-    sessionStorage.setItem(KEY, JSON.stringify(kept))
-  }
-
-  private remembered(): Held | null {
-    try {
-      return JSON.parse(sessionStorage.getItem(KEY) ?? 'null') as Held | null
-    } catch {
-      return null
-    }
+    if (held && this.report && this.welcome) remember({ ...held, received: this.report.upto })
   }
 
   private note(what: string, more: Record<string, unknown> = {}): void {
     this.log.push({ at: Math.round(performance.now()), what, ...more })
     if (this.log.length > 300) this.log.shift()
   }
-}
-
-const forget = (): void => sessionStorage.removeItem(KEY)
-
-function endpoint(): string {
-  const url = new URL('v1/live', document.baseURI)
-  url.protocol = url.protocol.replace('http', 'ws')
-  return url.href
 }

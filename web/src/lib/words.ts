@@ -1,5 +1,5 @@
 /** What went wrong, in plain words, and what to do about it. */
-import type { Info } from './talk.svelte'
+import type { Info } from './info'
 
 export interface Trouble {
   title: string
@@ -75,6 +75,14 @@ const sentence = (said: string): string =>
 
 export const told = (said: string): Trouble => ({ title: sentence(said), todo: 'The session goes on.', mild: true })
 
+/** Why the server closed the connection, by its code. */
+const CLOSED: Record<string, string> = {
+  4002: 'Nothing came from this page for too long, so the session ended.',
+  4003: 'The longest time for one session is over.',
+  4008: 'This page read too slowly, so the server ended the session.',
+  4009: 'Another tab took this session over.',
+}
+
 /** The server refused or ended a session: its code, its own sentence, whether the session had begun, what it is like. */
 export function refusal(code: string, message: string, begun: boolean, info: Info): Trouble {
   if (code === 'no_token') {
@@ -106,6 +114,8 @@ export function refusal(code: string, message: string, begun: boolean, info: Inf
       action: 'retry',
     }
   }
+  const closed = CLOSED[code]
+  if (closed) return { title: closed, todo: 'Start a new session when you like.', action: 'retry' }
   return {
     title: sentence(message) || `The server ended the session (${code}).`,
     todo: begun ? 'Start a new session when you like.' : 'Try again.',

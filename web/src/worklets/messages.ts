@@ -26,6 +26,8 @@ export interface Report {
   upto: number
   waiting: number
   cap: number
+  /** Seconds that the first sound of a reply waits. */
+  hold: number
   epoch: number
   playing: boolean
   counts: Counts

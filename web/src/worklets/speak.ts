@@ -51,12 +51,13 @@ class Speak extends AudioWorkletProcessor {
   }
 
   private report(type: Report['type']): void {
-    const { upto, waiting, cap, epoch, playing, counts, replies } = this.buffer
+    const { upto, waiting, cap, hold, epoch, playing, counts, replies } = this.buffer
     const told: Report = {
       type,
       upto,
       waiting,
       cap,
+      hold,
       epoch,
       playing,
       counts: { ...counts },
