@@ -149,14 +149,14 @@ def test_a_cut_connection_is_taken_up_without_loss(serve):
     assert server.hub.metrics.resumed == 5
 
 
-async def bytewise(server, sound, at):
+async def bytewise(server, sound, at, frame=FRAME):
     """The client's bytes stop after so many, in the middle of whatever it was; then it resumes."""
     ear = Ear()
     ws = await dial(server)
     welcome = await hello(ws)
     stream = b""
-    for start in range(0, len(sound), FRAME):
-        body = wire.audio(start, sound[start : start + FRAME].tobytes())
+    for start in range(0, len(sound), frame):
+        body = wire.audio(start, sound[start : start + frame].tobytes())
         stream += b"\x82\xfe" + len(body).to_bytes(2, "big") + bytes(4) + body
     ws.transport.write(stream[:at])
     await asyncio.sleep(0.02)
@@ -165,9 +165,9 @@ async def bytewise(server, sound, at):
     async with dial(server) as ws:
         again = await hello(ws, resume=resume)
         assert again["resumed"], again
-        assert again["input"] % FRAME == 0
-        for start in range(again["input"], len(sound), FRAME):
-            await ws.send(wire.audio(start, sound[start : start + FRAME].tobytes()))
+        assert again["input"] % frame == 0
+        for start in range(again["input"], len(sound), frame):
+            await ws.send(wire.audio(start, sound[start : start + frame].tobytes()))
         while ear.got < len(sound):
             ear.add(wire.parse(await asyncio.wait_for(ws.recv(), 20)))
         await ws.send(wire.document(wire.CONTROL, {"type": "close"}))
@@ -185,15 +185,16 @@ def test_cut_at_some_bytes(serve):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(900)
 def test_cut_at_every_byte(serve):
-    server = serve(Settings(port=0, limits=Limits(burst=1e6)))
-    sound = noise(2)
+    frame = 160  # messages are short, so that there are a few hundred bytes and not thousands
+    server = serve(Settings(port=0, limits=Limits(burst=1e6)), lambda: Echo(frame=frame))
+    sound = noise(1)[: 2 * frame]
 
     async def several(places):
-        await asyncio.gather(*(bytewise(server, sound, at) for at in places))
+        await asyncio.gather(*(bytewise(server, sound, at, frame) for at in places))
 
-    size = 2 * (8 + 9 + 2 * FRAME)
+    size = 2 * (8 + 9 + 2 * frame)
     for first in range(0, size + 1, 8):
         asyncio.run(several(range(first, min(first + 8, size + 1))))
 
