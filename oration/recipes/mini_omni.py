@@ -44,11 +44,9 @@ asr = Task(
     predict=("text",),
 )  # fmt: skip
 tts = Task(
-    name="tts",
-    operations=apart,
-    layout=Layout((Line("text", "text"), Say((2,), "task", "text", 3), codes)),
+    name="tts", operations=apart, layout=Layout((Line("text", "text"), Say((2,), "task", "text", 3), codes)),
     predict=seven,
-)
+)  # fmt: skip
 
 hearing = Train(
     part="speech",
