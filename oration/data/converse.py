@@ -17,6 +17,7 @@ from typing import Literal
 
 import numpy as np
 
+from oration.audio.resample import resample
 from oration.core import BadInput, Waveform
 from oration.data.manifest import Clip
 
@@ -44,6 +45,11 @@ class Manners:
 
     idle: Range = (0.4, 2.5)
     """Seconds before the user says something."""
+    long: float = 0.15
+    """Chance that it is a long silence instead, so that silence alone is no reason to speak up."""
+    silent: Range = (3.0, 12.0)
+    pace: Range = (0.88, 1.14)
+    """How fast the user's recordings are played, pitch and all, so that few speakers are more."""
     gap: Range = (0.1, 0.18)
     """Seconds from the end of the user's turn to the reply."""
     paused: float = 0.3
@@ -160,6 +166,16 @@ class _Scene:
     def drawn(self, span: Range) -> float:
         return float(self.rng.uniform(*span))
 
+    def rest(self) -> float:
+        """Seconds in which nobody says anything."""
+        return self.drawn(self.manners.silent if self.happens(self.manners.long) else self.manners.idle)
+
+    def said(self, clip: Clip) -> np.ndarray:
+        """What the user says, at a pace of its own."""
+        sound, pace = self.cast.sound(clip, True), self.drawn(self.manners.pace)
+        played = resample(Waveform(sound, round(self.rate * pace)), self.rate)
+        return played.samples
+
     def happens(self, chance: float) -> bool:
         return bool(self.rng.random() < chance)
 
@@ -167,7 +183,7 @@ class _Scene:
         return clips[int(self.rng.integers(len(clips)))]
 
     def play(self) -> Dialogue:
-        at, clip = self.drawn(self.manners.idle), self.one(self.cast.users)
+        at, clip = self.rest(), self.one(self.cast.users)
         while True:
             at = self.aside(at)
             stop = self.turn(at, clip)
@@ -193,12 +209,12 @@ class _Scene:
         """What asks for no answer -> when the user may speak."""
         if self.happens(self.manners.bystander):
             clip = self.one(self.cast.users)
-            far = self.roomy(self.cast.sound(clip, True))
+            far = self.roomy(self.said(clip))
             at = self.lay("bystander", far, at, self.level + self.drawn(self.manners.far), clip.id) or at
-            at += self.drawn(self.manners.idle)
+            at += self.rest()
         if self.cast.noises and self.happens(self.manners.noise):
             at = self.noise(at) or at
-            at += self.drawn(self.manners.idle)
+            at += self.rest()
         return at
 
     def noise(self, at: float) -> float | None:
@@ -212,13 +228,13 @@ class _Scene:
 
     def turn(self, at: float, clip: Clip, kind: Kind = "turn") -> float | None:
         """The user says something, perhaps with a pause in it -> when that is over, or None if it does not fit."""
-        stop = self.lay(kind, self.cast.sound(clip, True), at, self.level, clip.id)
+        stop = self.lay(kind, self.said(clip), at, self.level, clip.id)
         if stop is None or not self.happens(self.manners.paused):
             return stop
         same = [c for c in self.cast.users if (c.corpus, c.speaker) == (clip.corpus, clip.speaker)]
         more = self.one(same if clip.speaker is not None else [clip])
         begin = stop + self.drawn(self.manners.pause)
-        after = self.lay("turn", self.cast.sound(more, True), begin, self.level, more.id)
+        after = self.lay("turn", self.said(more), begin, self.level, more.id)
         if after is None:
             return stop
         self.marks.append(Mark("pause", stop, begin))
@@ -228,7 +244,7 @@ class _Scene:
         """The agent answers and may be interrupted -> when the next turn begins, and what is said in it."""
         clip, following = self.one(self.cast.agent), self.one(self.cast.users)
         sound, start = self.cast.sound(clip, True), at + self.drawn(self.manners.gap)
-        lasts, after = len(sound) / self.rate, self.drawn(self.manners.idle)
+        lasts, after = len(sound) / self.rate, self.rest()
         if lasts > 1.0 and self.happens(self.manners.barge_in):
             begin = start + self.drawn((0.3, lasts - 0.4))
             until = round((begin + self.drawn(self.manners.stops) - start) * self.rate)
@@ -247,13 +263,13 @@ class _Scene:
         """A reply to what interrupted the one before -> when the next turn begins."""
         clip = self.one(self.cast.agent)
         stop = self.lay("reply", self.cast.sound(clip, True), at + self.drawn(self.manners.gap), LOUD, clip.id)
-        return (len(self.user) / self.rate if stop is None else stop) + self.drawn(self.manners.idle)
+        return (len(self.user) / self.rate if stop is None else stop) + self.rest()
 
     def beside(self, at: float, feedback: bool) -> None:
         """Feedback or a noise while the agent speaks."""
         if feedback:
             clip = self.one(self.cast.feedback)
-            self.lay("feedback", self.cast.sound(clip, True), at, self.level, clip.id)
+            self.lay("feedback", self.said(clip), at, self.level, clip.id)
         else:
             self.noise(at)
 

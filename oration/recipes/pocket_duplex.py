@@ -1,10 +1,10 @@
-"""The full-duplex model that comes with the toolkit: it hears and speaks at once, 25 steps a second.
+"""A small full-duplex model: it hears and speaks at once, 25 steps a second.
 
 Moshi's kind (Défossez et al. 2024, arXiv:2410.00037, sections 3.3 and 3.4) on the shipped codec, without text: in each
 step the first four levels of what the user says are given, and six levels of what the agent says are drawn by a small
 Transformer of their own. No level comes late, so that a step is all it waits. It learns from made-up dialogues
 (`oration converse`) when to speak, to stop and to keep silent; what it says is one of the sentences of its voice. Sizes
-are this repository's own; docs/model-card.md says what it reaches.
+are this repository's own. No weights come with the toolkit yet.
 """
 
 from dataclasses import replace
@@ -36,7 +36,7 @@ recipe = Recipe(
         LM(
             name="lm",
             tasks=(talk,),
-            body=Transformer(layers=5, dim=256, heads=4, kv_heads=2, ffn=704, window=250),
+            body=Transformer(layers=5, dim=256, heads=4, kv_heads=2, ffn=704, dropout=0.1, window=250),
             head=Depth(layers=1, dim=160, heads=4, ffn=448, rows=agent),
             context=None,
         ),
