@@ -56,6 +56,7 @@ class Worker:
         self._stop = False
         self._busy_since: float | None = None
         self._tick_at = 0.0
+        self._round: deque[Call] = deque()
         self._busy = 0.0
         self._sampled = 0
         self._thread = self._start()
@@ -144,6 +145,7 @@ class Worker:
         self._sampled = sample
         if made >= self._tick_at:
             self._tick(made)
+        self._some(made)
         batch = self._batch(list(self.calls.values()))
         end = self.clock()
         if batch:
@@ -186,11 +188,18 @@ class Worker:
             call.late = max(call.late, late)
 
     def _tick(self, now: float) -> None:
-        """About once a second: stats, and those who did not come back."""
+        """About once a second every session has its stats told; those who did not come back are given up."""
         if self._tick_at:
             self.metrics.occupancy = min(1.0, self._busy / (now - self._tick_at + TICK))
         self._busy, self._tick_at = 0.0, now + TICK
-        for call in list(self.calls.values()):
+        self._round = deque(self.calls.values())
+
+    def _some(self, now: float) -> None:
+        """Some of them at a time: the stats of hundreds at once would hold up everybody's sound."""
+        for _ in range(min(len(self._round), max(4, len(self.calls) // 64))):
+            call = self._round.popleft()
+            if call.over:
+                continue
             call.dialect.tick(now)
             call.late = 0.0
             if call.gone_at is not None and now - call.gone_at > self.settings.limits.resume:
