@@ -15,11 +15,12 @@ from oration.commands.converse import clips_of
 from oration.commands.results import finish
 from oration.core import BadInput
 from oration.data.manifest import Clip, read_manifest
+from oration.dialogue.measures import percentile
 from oration.evaluate.interval import Bootstrap, Estimate
 from oration.evaluate.report import NOTHING, Cell, Column, Item, Player, Players, Section, Table
 from oration.live import Engine, open_engine
 from oration.model import DEFAULT, SpeechLM
-from oration.rehearse.judge import Verdict, percentile, together
+from oration.rehearse.judge import Verdict, together
 from oration.rehearse.rehearse import Rehearsal, bursts, rehearse, voices_of
 from oration.rehearse.script import SCRIPTS
 

@@ -17,11 +17,18 @@ class Loudspeaker:
     def __init__(self) -> None:
         self.position = 0
         """Output position: all before it was played or left out."""
+        self.stale = 0
+        """Samples of a reply that came after it was to be flushed, which no engine may send."""
         self._queue: deque[Audio] = deque()
+        self._flushed = 0  # the last reply that was to be flushed, and with it all before
 
     def add(self, event: Audio | Flush) -> None:
+        """Something has arrived."""
         if isinstance(event, Flush):
+            self._flushed = max(self._flushed, event.epoch)
             self._queue = deque(audio for audio in self._queue if audio.epoch != event.epoch)
+        elif event.epoch <= self._flushed:
+            self.stale += len(event.wave)
         else:
             self._queue.append(event)
 

@@ -7,7 +7,6 @@ sample of an interruption to the last audible one of the reply. Early starts cou
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -165,8 +164,3 @@ def _answers(one: Did, turns: Sequence[tuple[int, int, bool]], rate: int) -> boo
 
 def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """NaN of nothing. `share` in percent."""
-    return float(np.percentile(values, share)) if values else math.nan

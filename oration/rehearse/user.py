@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from oration.dialogue.events import Audio, Event, Flush
+from oration.live.client import Loudspeaker
 from oration.rehearse.script import Deed, Interrupt, Listen, Pause, Say, Script, Sound, Step, Wait
 
 AUDIBLE = -50.0
@@ -31,42 +32,6 @@ class Did:
     asks: bool = False
     """Whether an answer is expected after it."""
     note: str = ""
-
-
-class Loudspeaker:
-    """Plays what has arrived. Positions are output positions of the session."""
-
-    def __init__(self) -> None:
-        self._queue: deque[tuple[int, int, np.ndarray]] = deque()
-        self.position = 0
-        """All before was played or flushed."""
-        self.flushed: set[int] = set()
-        self.stale = 0
-        """Samples of a reply that came after it was to be flushed, which no engine may send."""
-
-    def hear(self, event: Event) -> None:
-        """Something has arrived."""
-        if isinstance(event, Audio) and event.epoch in self.flushed:
-            self.stale += len(event.wave)
-        elif isinstance(event, Audio):
-            self._queue.append((event.start, event.epoch, event.wave))
-        elif isinstance(event, Flush):
-            self.flushed.add(event.epoch)
-            self._queue = deque(item for item in self._queue if item[1] != event.epoch)
-
-    def play(self, samples: int) -> np.ndarray:
-        """float32[samples]: what sounds next, silence where nothing has come."""
-        out = np.zeros(samples, np.float32)
-        at = 0
-        while at < samples and self._queue:
-            start, epoch, wave = self._queue.popleft()
-            part = wave[: samples - at]
-            out[at : at + len(part)] = part
-            at += len(part)
-            self.position = max(self.position, start + len(part))
-            if len(part) < len(wave):
-                self._queue.appendleft((start + len(part), epoch, wave[len(part) :]))
-        return out
 
 
 class User:
@@ -91,7 +56,7 @@ class User:
         self.speaker, self.done = Loudspeaker(), False
         self.did: list[Did] = []
         self._delay = round(network * rate)
-        self._transit: deque[tuple[int, Event]] = deque()
+        self._transit: deque[tuple[int, Audio | Flush]] = deque()
         self._heard: list[np.ndarray] = []
         self._said: list[np.ndarray] = []
         self.now = 0
@@ -108,12 +73,13 @@ class User:
 
     def listen(self, events: Iterable[Event]) -> None:
         """What the engine sent now."""
-        self._transit.extend((self.now + self._delay, event) for event in events)
+        sounds = (event for event in events if isinstance(event, Audio | Flush))
+        self._transit.extend((self.now + self._delay, event) for event in sounds)
 
     def speak(self, samples: int) -> np.ndarray:
         """float32[samples]: the microphone's next, while the loudspeaker plays as many."""
         while self._transit and self._transit[0][0] <= self.now:
-            self.speaker.hear(self._transit.popleft()[1])
+            self.speaker.add(self._transit.popleft()[1])
         mouth = self._talk(samples)
         heard = self.speaker.play(samples)
         self._heard.append(heard)

@@ -10,11 +10,12 @@ from oration.data.manifest import read_manifest
 from oration.dialogue.events import Audio, Flush
 from oration.dialogue.policy import Policy
 from oration.live import Echo, Full
+from oration.live.client import Loudspeaker
 from oration.live.seat import Seat
 from oration.rehearse.judge import judge, together
 from oration.rehearse.rehearse import bursts, rehearse, voices_of
 from oration.rehearse.script import SCRIPTS, Interrupt, Listen, Pause, Say, Script, Wait
-from oration.rehearse.user import Did, Loudspeaker, User
+from oration.rehearse.user import Did, User
 
 RATE = 16_000
 
@@ -135,11 +136,11 @@ def test_the_microphone_hears_the_loudspeaker():
 def test_what_is_flushed_is_not_played():
     speaker = Loudspeaker()
     first, second = np.full(100, 0.5, np.float32), np.full(50, 0.25, np.float32)
-    speaker.hear(Audio(heard=0, epoch=1, wave=first, start=0))
+    speaker.add(Audio(heard=0, epoch=1, wave=first, start=0))
     assert speaker.play(40).tolist() == [0.5] * 40
-    speaker.hear(Flush(heard=0, epoch=1, start=40))
-    speaker.hear(Audio(heard=0, epoch=1, wave=first, start=100))
-    speaker.hear(Audio(heard=0, epoch=2, wave=second, start=200))
+    speaker.add(Flush(heard=0, epoch=1, start=40))
+    speaker.add(Audio(heard=0, epoch=1, wave=first, start=100))
+    speaker.add(Audio(heard=0, epoch=2, wave=second, start=200))
     assert speaker.play(60).tolist() == [0.25] * 50 + [0.0] * 10
     assert (speaker.position, speaker.stale) == (250, 100)
 
